@@ -1,0 +1,105 @@
+/* cpu.c -- the CPU as a device: memory is the process's own, kernels are the ones in the ops' records. */
+#include "autograd/op.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static vq_status cpu_alloc(vq_device *device, void **out, size_t bytes)
+{
+  (void)device;
+  *out = aligned_alloc(VQ_POOL_ALIGN, (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN);
+  if (!*out)
+    return vq_fail(VQ_ERR_MEMORY,
+                   "the system has no %.1f MiB left: close other programs, or ask for a smaller picture",
+                   (double)bytes / (1 << 20));
+  return VQ_OK;
+}
+
+static void cpu_free(vq_device *device, void *memory)
+{
+  (void)device;
+  free(memory);
+}
+
+static vq_status cpu_copy(vq_device *device, void *to, const void *from, size_t bytes)
+{
+  (void)device;
+  memcpy(to, from, bytes);
+  return VQ_OK;
+}
+
+static vq_status cpu_add(vq_device *device, vq_dtype dtype, void *to, const void *from, int64_t count)
+{
+  vq_real *y = to;
+  const vq_real *x = from;
+  (void)device;
+  (void)dtype; /* the CPU's gradients are all vq_real */
+  for (int64_t i = 0; i < count; i++)
+    y[i] += x[i];
+  return VQ_OK;
+}
+
+static vq_status cpu_fill(vq_device *device, vq_dtype dtype, void *to, double value, int64_t count)
+{
+  vq_real *y = to;
+  (void)device;
+  (void)dtype; /* the CPU's gradients are all vq_real */
+  for (int64_t i = 0; i < count; i++)
+    y[i] = (vq_real)value;
+  return VQ_OK;
+}
+
+static vq_status cpu_finite(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes)
+{
+  const vq_real *v = of_gradient ? vq_grad(x) : vq_values(x);
+  int64_t count = vq_count(x);
+  (void)device;
+  *yes = true;
+  if (x->dtype == VQ_REAL)
+    for (int64_t i = 0; i < count && *yes; i++)
+      *yes = isfinite(v[i]);
+  return VQ_OK;
+}
+
+static vq_kernel cpu_forward(const vq_device *device, const vq_op *op)
+{
+  (void)device;
+  return op->forward;
+}
+
+static vq_kernel cpu_backward(const vq_device *device, const vq_op *op)
+{
+  (void)device;
+  return op->backward;
+}
+
+const vq_backend vq_cpu_backend = {
+    .name = "cpu",
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .copy = cpu_copy,
+    .add = cpu_add,
+    .fill = cpu_fill,
+    .finite = cpu_finite,
+    .forward = cpu_forward,
+    .backward = cpu_backward,
+};
+
+vq_status vq_cpu_create(vq_device **out, int threads)
+{
+  vq_device *device = calloc(1, sizeof *device);
+  *out = NULL;
+  if (!device)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a device");
+  device->backend = &vq_cpu_backend;
+  vq_status status = vq_threads_create(&device->threads, threads, NULL);
+  if (status) {
+    free(device);
+    return status;
+  }
+  *out = device;
+  return VQ_OK;
+}

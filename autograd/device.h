@@ -1,0 +1,82 @@
+/* device.h -- where tensors live and who computes on them.
+ *
+ * A device has two kinds of memory: the weights arena, filled once and freed with the device, and the step pool, one
+ * stretch that vq_device_reserve makes and that every step uses again. A device made with vq_plan_create has neither: it
+ * hands out places, runs no kernel, and so learns what a step will need (vq_device_peak) before anything is allocated.
+ */
+#ifndef VQ_AUTOGRAD_DEVICE_H
+#define VQ_AUTOGRAD_DEVICE_H
+
+#include "autograd/tensor.h"
+#include "base/pool.h"
+#include "base/status.h"
+#include "base/threads.h"
+
+typedef struct vq_device vq_device;
+typedef struct vq_op vq_op;
+typedef struct vq_call vq_call;
+typedef vq_status (*vq_kernel)(const vq_call *call);
+
+/* What a backend supplies. Sizes are in bytes; every function but the last works in stream order. */
+typedef struct vq_backend {
+  const char *name; /* "cpu" */
+  vq_status (*alloc)(vq_device *device, void **out, size_t bytes);
+  void (*free)(vq_device *device, void *memory);
+  vq_status (*upload)(vq_device *device, void *to, const void *from_host, size_t bytes);
+  vq_status (*download)(vq_device *device, void *to_host, const void *from, size_t bytes);
+  vq_status (*copy)(vq_device *device, void *to, const void *from, size_t bytes);
+  vq_status (*add)(vq_device *device, vq_dtype dtype, void *to, const void *from,
+                   int64_t count); /* to += from, gradients */
+  vq_status (*fill)(vq_device *device, vq_dtype dtype, void *to, double value,
+                    int64_t count); /* to = value, gradients */
+  vq_status (*finite)(vq_device *device, const vq_tensor *x, bool of_gradient,
+                      bool *yes); /* waits for the device */
+  vq_kernel (*forward)(const vq_device *device, const vq_op *op);
+  vq_kernel (*backward)(const vq_device *device, const vq_op *op); /* NULL: the op has none */
+} vq_backend;
+
+struct vq_device {
+  const vq_backend *backend;
+  vq_threads *threads;      /* owned; NULL runs on the caller alone */
+  bool plan;                /* hands out places only: no memory, no kernels */
+  vq_pool *pool;            /* places in the step pool; NULL before vq_device_reserve */
+  char *memory;             /* the step pool's start */
+  struct vq_chunk *weights; /* the weights arena, newest chunk first */
+  vq_tensor **weight;       /* the tensors made by vq_weight_create, to be freed with the device */
+  int64_t weight_count;
+  size_t weight_bytes; /* taken from it so far */
+};
+
+/* The CPU with `threads` threads (0: one for each processor); the caller frees it, after its tapes. */
+vq_status vq_cpu_create(vq_device **out, int threads);
+
+/* A device of that backend which only plans. */
+vq_status vq_plan_create(vq_device **out, const vq_backend *backend);
+
+extern const vq_backend vq_cpu_backend;
+
+void vq_device_free(vq_device *device);
+
+/* Makes the step pool: once for a device, before its first tape. VQ_ERR_MEMORY if the system refuses. */
+vq_status vq_device_reserve(vq_device *device, size_t bytes);
+
+/* The most bytes of the step pool that have been in use together: what vq_device_reserve must be given. */
+size_t vq_device_peak(const vq_device *device);
+
+/* Memory that lives as long as the device. On a plan, a place without memory. */
+vq_status vq_weights_take(vq_device *device, size_t bytes, void **out);
+
+/* A tensor struct with its memory in the weights arena, filled from `host` (dtype and layout of `shape`) unless that
+ * is NULL. `wants`: a parameter that is trained. Lives as long as the device. */
+vq_status vq_weight_create(vq_tensor **out, vq_device *device, const vq_shape *shape, const void *host, bool wants);
+
+/* Copies between a tensor's values and host memory of the tensor's own dtype and layout; waits for the device. */
+vq_status vq_tensor_read(vq_device *device, const vq_tensor *x, void *host);
+vq_status vq_tensor_write(vq_device *device, vq_tensor *x, const void *host);
+vq_status vq_grad_read(vq_device *device, const vq_tensor *x, void *host); /* zeros where nothing was written */
+
+/* Places in the step pool, for the tape. */
+vq_status vq_device_take(vq_device *device, vq_pool_end end, size_t bytes, void **out);
+void vq_device_give(vq_device *device, void *memory);
+
+#endif

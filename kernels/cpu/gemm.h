@@ -1,0 +1,34 @@
+/* gemm.h -- matrix products on the CPU: the one seam behind which oneDNN may stand in for plain loops.
+ *
+ * Row-major. op(A) is [m,k], op(B) is [k,n]; a transposed operand is stored the other way round. lda, ldb and ldc are
+ * the elements from one stored row to the next.
+ */
+#ifndef VQ_KERNELS_CPU_GEMM_H
+#define VQ_KERNELS_CPU_GEMM_H
+
+#include "autograd/tensor.h"
+#include "base/threads.h"
+
+typedef struct vq_gemm_args {
+  bool ta, tb; /* A is stored [k,m]; B is stored [n,k] */
+  int64_t m, n, k;
+  vq_real alpha;
+  const vq_real *a;
+  int64_t lda;
+  const vq_real *b;
+  int64_t ldb;
+  vq_real beta; /* 0: c is only written, never read */
+  vq_real *c;
+  int64_t ldc;
+} vq_gemm_args;
+
+/* C = alpha op(A) op(B) + beta C, on the calling thread. For use inside a task. */
+void vq_gemm(const vq_gemm_args *g);
+
+/* The same, cut into blocks of C that the pool's threads compute; the cut depends on m and n alone. */
+void vq_gemm_parallel(vq_threads *threads, const vq_gemm_args *g);
+
+/* "plain loops" or "oneDNN 2.6.3" */
+const char *vq_gemm_backend(void);
+
+#endif

@@ -1,0 +1,85 @@
+/* linear.c -- linear on the CPU. Contract: linear.h. */
+#include "kernels/linear/linear.h"
+
+#include "kernels/check.h"
+#include "kernels/cpu/columns.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/parallel.h"
+
+enum { X, W, B, SKIP };
+
+static vq_status linear_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  (void)saved;
+  VQ_TRY(vq_check_types(c, "linear", 0));
+  VQ_TRY(vq_check_rank("linear", "w", w, 2));
+  if (x->rank < 1 || vq_last(x) != w->dim[1])
+    return vq_fail_shape("linear", "x", x, "does not fit", "w", w);
+  *out = vq_shape_of(x);
+  out->dim[x->rank - 1] = w->dim[0];
+  if (c->in[B])
+    VQ_TRY(vq_check_dims("linear", "b", c->in[B], 1, w->dim[0], -1, -1, -1));
+  if (c->in[SKIP])
+    VQ_TRY(vq_check_same("linear", "skip", c->in[SKIP], out));
+  return VQ_OK;
+}
+
+/* y starts as b + skip, and the product is added to it. */
+static void start_rows(const vq_call *c, int64_t from, int64_t to)
+{
+  int64_t columns = vq_last(c->out);
+  const vq_real *b = c->in[B] ? vq_values(c->in[B]) : NULL, *skip = c->in[SKIP] ? vq_values(c->in[SKIP]) : NULL;
+  for (int64_t m = from; m < to; m++) {
+    vq_real *y = vq_values(c->out) + m * columns;
+    const vq_real *s = skip ? skip + m * columns : NULL;
+    for (int64_t o = 0; o < columns; o++)
+      y[o] = (b ? b[o] : 0) + (s ? s[o] : 0);
+  }
+}
+
+static vq_status linear_forward_cpu(const vq_call *c)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  int64_t M = vq_rows(x), I = w->dim[1], O = w->dim[0];
+  bool starts = c->in[B] || c->in[SKIP];
+  if (starts)
+    vq_parallel_rows(c, M, O, start_rows);
+  vq_gemm_args product = {false, true, M, O, I, 1, vq_values(x), I, vq_values(w), I, starts, vq_values(c->out), O};
+  vq_gemm_parallel(c->device->threads, &product);
+  return VQ_OK;
+}
+
+static vq_status linear_backward_cpu(const vq_call *c)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W], *b = c->in[B];
+  const vq_real *dy = vq_grad(c->out);
+  int64_t M = vq_rows(c->out), I = w->dim[1], O = w->dim[0];
+  if (vq_wants(c, X)) {
+    vq_gemm_args product = {false, false, M, I, O, 1, dy, O, vq_values(w), I, vq_adds(c, X), vq_grad(x), I};
+    vq_gemm_parallel(c->device->threads, &product);
+  }
+  if (vq_wants(c, W)) {
+    vq_gemm_args product = {true, false, O, I, M, 1, dy, O, vq_values(x), I, vq_adds(c, W), vq_grad(w), I};
+    vq_gemm_parallel(c->device->threads, &product);
+  }
+  if (vq_wants(c, B))
+    vq_sum_columns(c->device->threads, vq_grad(b), vq_adds(c, B), dy, M, O);
+  return VQ_OK;
+}
+
+const vq_op vq_op_linear = {
+    .name = "linear",
+    .reads = {[X] = VQ_READS_IN(W), [W] = VQ_READS_IN(X)},
+    .passes = 1u << SKIP,
+    .gives = 1u << X | 1u << W | 1u << B | 1u << SKIP,
+    .optional = 1u << B | 1u << SKIP,
+    .shape = linear_shape,
+    .forward = linear_forward_cpu,
+    .backward = linear_backward_cpu,
+};
+
+vq_tensor *vq_linear(vq_tape *tape, vq_tensor *x, vq_tensor *w, vq_tensor *b, vq_tensor *skip)
+{
+  return vq_record(tape, &vq_op_linear, VQ_INPUTS(x, w, b, skip), NULL);
+}

@@ -1,0 +1,118 @@
+/* cases.c -- runs a row of the table: makes its inputs, calls its op, walks back, reads what came out. */
+#include "cases.h"
+
+#include "base/rng.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define POOL_BYTES ((size_t)64 << 20)
+
+const vq_case *vq_case_at(int number)
+{
+  const vq_case *list[] = {vq_cases_basic, vq_cases_clip, vq_cases_vqgan};
+  for (size_t i = 0; i < sizeof list / sizeof *list; i++)
+    for (const vq_case *c = list[i]; c->name; c++)
+      if (number-- == 0)
+        return c;
+  return NULL;
+}
+
+static void draw(const vq_case *c, int i, int64_t count, uint64_t seed, void *host)
+{
+  const vq_input *in = &c->in[i];
+  for (int64_t e = 0; e < count; e++)
+    if (in->kind == VQ_INPUT_IDS)
+      ((int32_t *)host)[e] =
+          (int32_t)vq_rng_below(seed, VQ_RNG_WEIGHTS, (uint32_t)i, (uint64_t)e, (uint32_t)in->below);
+    else
+      ((vq_real *)host)[e] =
+          (vq_real)(in->mean + (in->spread != 0 ? in->spread : 1) *
+                                   vq_rng_normal(seed, VQ_RNG_WEIGHTS, (uint32_t)i, (uint64_t)e));
+  if (c->fill)
+    c->fill(i, host);
+}
+
+static vq_status make_input(const vq_case *c, int i, vq_tape *tape, uint64_t seed, const void *given,
+                            vq_tensor **out)
+{
+  const vq_input *in = &c->in[i];
+  vq_shape s = vq_shape_make(in->kind == VQ_INPUT_IDS ? VQ_I32 : VQ_REAL, in->rank, in->dim);
+  void *host = malloc(vq_shape_bytes(&s) + 1);
+  vq_status status = VQ_OK;
+  if (given)
+    memcpy(host, given, vq_shape_bytes(&s));
+  else
+    draw(c, i, vq_shape_count(&s), seed, host);
+  if (in->kind == VQ_INPUT_FROZEN)
+    status = vq_weight_create(out, vq_tape_device(tape), &s, host, false);
+  else
+    *out = vq_leaf(tape, &s, host, in->kind == VQ_INPUT_LEAF);
+  free(host);
+  return status ? status : vq_tape_status(tape);
+}
+
+vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, uint64_t seed, const void *const *given, vq_tensor **in)
+{
+  for (int i = 0; i < VQ_IN; i++) {
+    in[i] = NULL;
+    if (c->in[i].kind != VQ_INPUT_NONE)
+      VQ_TRY(make_input(c, i, tape, seed, given ? given[i] : NULL, &in[i]));
+  }
+  return VQ_OK;
+}
+
+static vq_status read_back(vq_device *device, const vq_tensor *x, bool gradient, int slot, vq_result *result)
+{
+  result->count[slot] = vq_count(x);
+  result->value[slot] = calloc((size_t)vq_count(x), sizeof(vq_real));
+  return gradient ? vq_grad_read(device, x, result->value[slot]) : vq_tensor_read(device, x, result->value[slot]);
+}
+
+static vq_status run_on(vq_tape *tape, const vq_case *c, uint64_t seed, const void *const *given, const vq_real *dy,
+                        vq_result *result)
+{
+  vq_device *device = vq_tape_device(tape);
+  vq_tensor *in[VQ_IN];
+  VQ_TRY(vq_case_inputs(c, tape, seed, given, in));
+  vq_mark mark = vq_tape_mark(tape);
+  vq_tensor *y = c->call(tape, in);
+  VQ_TRY(vq_tape_status(tape));
+  VQ_TRY(read_back(device, y, false, VQ_IN, result));
+  if (y->wants) {
+    vq_real *drawn = malloc((size_t)vq_count(y) * sizeof *drawn);
+    for (int64_t e = 0; e < vq_count(y); e++)
+      drawn[e] = dy ? dy[e] : (vq_real)vq_rng_normal(seed, VQ_RNG_WEIGHTS, VQ_IN, (uint64_t)e);
+    vq_seed_with(tape, y, drawn);
+    free(drawn);
+    VQ_TRY(vq_backward(tape, NULL, mark));
+    for (int i = 0; i < VQ_IN; i++)
+      if (in[i] && in[i]->wants)
+        VQ_TRY(read_back(device, in[i], true, i, result));
+  }
+  result->peak = vq_device_peak(device);
+  return VQ_OK;
+}
+
+vq_status vq_case_run(const vq_case *c, int threads, uint64_t seed, const void *const *given, const vq_real *dy,
+                      vq_result *result)
+{
+  vq_device *device;
+  vq_tape *tape = NULL;
+  memset(result, 0, sizeof *result);
+  VQ_TRY(threads ? vq_cpu_create(&device, threads) : vq_plan_create(&device, &vq_cpu_backend));
+  vq_status status = threads ? vq_device_reserve(device, POOL_BYTES) : VQ_OK;
+  if (!status)
+    status = vq_tape_create(&tape, device);
+  if (!status)
+    status = run_on(tape, c, seed, given, dy, result);
+  vq_tape_free(tape);
+  vq_device_free(device);
+  return status;
+}
+
+void vq_result_free(vq_result *result)
+{
+  for (int i = 0; i <= VQ_IN; i++)
+    free(result->value[i]);
+}
