@@ -34,7 +34,7 @@ struct vq_tape {
   void *watch_user;
 };
 
-static vq_tensor *fail(vq_tape *t, vq_status status)
+vq_tensor *vq_tape_fail(vq_tape *t, vq_status status)
 {
   if (!t->status)
     t->status = status;
@@ -52,7 +52,7 @@ static vq_tensor *new_tensor(vq_tape *t, const vq_shape *shape)
       t->block = grown;
     if (!grown || !fresh) {
       free(fresh);
-      return fail(t, vq_fail(VQ_ERR_MEMORY, "no memory for the tape's list of tensors"));
+      return vq_tape_fail(t, vq_fail(VQ_ERR_MEMORY, "no memory for the tape's list of tensors"));
     }
     t->block[t->blocks++] = fresh;
   }
@@ -69,7 +69,7 @@ static vq_tensor *new_filled(vq_tape *t, const vq_shape *shape)
   if (!x)
     return NULL;
   vq_status status = vq_device_take(t->device, VQ_POOL_LOW, vq_shape_bytes(shape), &x->data);
-  return status ? fail(t, status) : x;
+  return status ? vq_tape_fail(t, status) : x;
 }
 
 static void drop_values(vq_tape *t, vq_tensor *x)
@@ -115,7 +115,7 @@ vq_tensor *vq_leaf(vq_tape *t, const vq_shape *shape, const void *host, bool wan
     return NULL;
   x->wants = wants;
   vq_status status = host ? vq_tensor_write(t->device, x, host) : VQ_OK;
-  return status ? fail(t, status) : x;
+  return status ? vq_tape_fail(t, status) : x;
 }
 
 vq_tensor *vq_view(vq_tape *t, vq_tensor *x, int rank, const int64_t *dim)
@@ -126,8 +126,8 @@ vq_tensor *vq_view(vq_tape *t, vq_tensor *x, int rank, const int64_t *dim)
   if (vq_shape_count(&s) != vq_count(x)) {
     vq_shape old = vq_shape_of(x);
     char from[96], to[96];
-    return fail(t, vq_fail(VQ_ERR_SHAPE, "view: %s has not as many elements as %s", vq_shape_text(from, 96, &old),
-                           vq_shape_text(to, 96, &s)));
+    return vq_tape_fail(t, vq_fail(VQ_ERR_SHAPE, "view: %s has not as many elements as %s",
+                                   vq_shape_text(from, 96, &old), vq_shape_text(to, 96, &s)));
   }
   vq_tensor *y = new_tensor(t, &s);
   if (!y)
@@ -267,7 +267,7 @@ vq_tensor *vq_record(vq_tape *t, const vq_op *op, vq_tensor *const *in, int coun
     return NULL;
   memcpy(call.in, in, (size_t)count * sizeof *in);
   vq_status status = record(t, op, &call, count);
-  return status ? fail(t, status) : call.out;
+  return status ? vq_tape_fail(t, status) : call.out;
 }
 
 /* ---- backward: the chain rule, from the last node to the mark ---- */
@@ -379,8 +379,8 @@ vq_status vq_backward(vq_tape *t, vq_tensor *loss, vq_mark mark)
   if (t->status)
     return t->status;
   if (loss && vq_count(loss) != 1)
-    fail(t,
-         vq_fail(VQ_ERR_SHAPE, "backward: a loss has one element, this one has %lld", (long long)vq_count(loss)));
+    vq_tape_fail(
+        t, vq_fail(VQ_ERR_SHAPE, "backward: a loss has one element, this one has %lld", (long long)vq_count(loss)));
   if (loss)
     vq_seed(t, loss, 1);
   while (t->nodes > mark.nodes && !t->status) {

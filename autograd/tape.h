@@ -33,6 +33,9 @@ vq_device *vq_tape_device(const vq_tape *tape);
 vq_status
 vq_tape_status(const vq_tape *tape); /* the first error since the last vq_rewind to the start; its message is set */
 
+/* For code between ops: makes `status` the tape's error, if it has none yet. Returns NULL. */
+vq_tensor *vq_tape_fail(vq_tape *tape, vq_status status);
+
 /* A leaf in the step pool, filled from `host` (NULL: not filled). `wants`: it wants a gradient, which then stays until
  * vq_grad_drop, or until the tape is cut back past the leaf. */
 vq_tensor *vq_leaf(vq_tape *tape, const vq_shape *shape, const void *host, bool wants);

@@ -1,0 +1,169 @@
+/* vqgen.h -- pictures from words, by optimisation: a frozen VQGAN, a frozen CLIP, and one small latent that moves.
+ *
+ * A complete program. It makes a picture with the networks that are installed with the library, or with those that it
+ * is given:
+ *
+ *     #include <stdio.h>
+ *     #include <vqgen.h>
+ *
+ *     int main(int argc, char **argv)
+ *     {
+ *       vq_settings settings;
+ *       vq_session *session = NULL;
+ *       vq_settings_init(&settings);
+ *       if (argc == 3) {
+ *         settings.vqgan = argv[1];
+ *         settings.clip = argv[2];
+ *       }
+ *       vq_status status = vq_settings_load(&settings);
+ *       if (!status)
+ *         status = vq_session_create(&session, &settings);
+ *       if (!status)
+ *         status = vq_session_prompt(session, "a red circle on a blue background", 1, VQ_NO_STOP);
+ *       if (!status)
+ *         status = vq_session_start(session);
+ *       for (int64_t i = 0; !status && i < settings.steps; i++) {
+ *         vq_step_report report;
+ *         status = vq_session_step(session, &report);
+ *         if (!status && report.step % 10 == 0)
+ *           printf("step %lld  loss %.4f\n", (long long)report.step, report.loss);
+ *       }
+ *       if (!status)
+ *         status = vq_session_save(session, "circle.png");
+ *       if (status)
+ *         fprintf(stderr, "%s\n", vq_error_message());
+ *       vq_session_free(session);
+ *       vq_settings_clear(&settings);
+ *       return status != VQ_OK;
+ *     }
+ *
+ * Errors are returned as vq_status, with a message for a person in vq_error_message(). The library prints nothing and
+ * holds no state outside its sessions: several can live in one process, each used by one thread at a time.
+ */
+#ifndef VQGEN_H
+#define VQGEN_H
+
+#include "base/log.h"
+#include "base/status.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VQ_NO_STOP (-INFINITY)
+
+/* Where z begins. */
+typedef enum vq_start {
+  VQ_START_RANDOM, /* a codebook row drawn for each position */
+  VQ_START_GRAY,   /* the encoding of a flat gray picture with a little noise (deviation 0.02 in [-1,1]) */
+  VQ_START_PIXELS, /* the encoding of a picture of random pixels */
+  VQ_START_FILE    /* the encoding of a picture, or a saved z (.safetensors): start_file */
+} vq_start;
+
+/* How a starting picture of another shape is fitted. */
+typedef enum vq_fit { VQ_FIT_CROP, VQ_FIT_PAD, VQ_FIT_STRETCH } vq_fit;
+
+typedef enum vq_lr_schedule { VQ_LR_CONSTANT, VQ_LR_LINEAR, VQ_LR_COSINE } vq_lr_schedule;
+
+/* How a cutout becomes a picture of CLIP's size. */
+typedef enum vq_cut_method {
+  VQ_CUT_POOL,   /* adaptive average pooling */
+  VQ_CUT_LANCZOS /* Lanczos-2 where it shrinks, then bicubic: the notebooks' resample */
+} vq_cut_method;
+
+typedef struct vq_settings {
+  const char *vqgan, *clip; /* network files; vq_settings_load fills in NULL ones */
+  int width, height;        /* pixels; floored to a multiple of the VQGAN's factor */
+  int64_t steps; /* updates of z; -1: until the caller stops (a falling learning rate then stays at its start) */
+  uint64_t seed;
+  double lr, lr_end; /* Adam's learning rate at the first step and, if the schedule falls, after the last */
+  vq_lr_schedule lr_schedule;
+  int cutouts;
+  vq_cut_method cut_method;
+  double cut_power; /* size = u^power (most - least) + least, u uniform */
+  double cut_least; /* sides of the smallest and the largest cutout, as parts of the picture's shorter side; */
+  double cut_most;  /* cut_least 0: CLIP's own input size in pixels */
+  double noise;     /* each cutout gets normal noise of a deviation drawn from [0, noise); 0: none */
+  double tv_weight; /* weight of the total variation */
+  vq_start start;
+  const char *start_file; /* for VQ_START_FILE */
+  vq_fit fit;
+  bool strict;    /* a prompt that is too long is refused; else it is cut, with a warning */
+  int threads;    /* 0: one for each processor */
+  bool force;     /* accept two networks that were not made for each other */
+  bool trap;      /* stop at the first value that is not finite, naming the operation */
+  vq_log log;     /* where warnings go; zero: nowhere */
+  char *found[2]; /* file names that vq_settings_load has found; vq_settings_clear frees them */
+} vq_settings;
+
+/* The defaults of the notebooks, where networks have none of their own: 256x256, 64 cutouts, lr 0.1, 500 steps. */
+void vq_settings_init(vq_settings *settings);
+
+/* Fills in both network files if they are NULL: vqgan.safetensors and clip.safetensors in $VQGEN_MODELS, in the user's
+ * data folder (vqgen), or the pair that is installed with the library, whichever is there first. Then replaces settings
+ * by those that the files carry as their networks' defaults: set your own after it. VQ_ERR_FILE, VQ_ERR_FORMAT,
+ * VQ_ERR_NETWORK. */
+vq_status vq_settings_load(vq_settings *settings);
+
+/* Frees what vq_settings_load has made; after the session's creation, which copies it. */
+void vq_settings_clear(vq_settings *settings);
+
+typedef struct vq_session vq_session;
+
+/* Opens and checks the networks' files and the settings. Everything that a wrong setting can spoil is refused here, before
+ * memory is taken. The settings are copied. */
+vq_status vq_session_create(vq_session **out, const vq_settings *settings);
+void vq_session_free(vq_session *session);
+
+/* Adds a text that pulls the picture (weight > 0) or pushes it away (< 0). `stop`: the loss below which it does not push
+ * further, VQ_NO_STOP for none; for a negative weight it is compared with the negated distance. Before vq_session_start.
+ * VQ_ERR_PROMPT: empty, not UTF-8, or, if strict, too long. */
+vq_status vq_session_prompt(vq_session *session, const char *text, double weight, double stop);
+
+/* What the run will take, by a dry run of its first step: nothing is allocated. After the prompts. Bytes. */
+typedef struct vq_plan {
+  int64_t network_bytes;   /* weights, in the form in which they are computed with, z and Adam's moments */
+  int64_t step_bytes;      /* activations, gradients and scratch at their fullest */
+  int64_t available_bytes; /* what the machine has free now; 0: unknown */
+  int width, height;       /* of the picture, after flooring */
+} vq_plan;
+vq_status vq_session_plan(vq_session *session, vq_plan *out);
+
+/* Encodes the prompts, makes z and all memory that steps need. VQ_ERR_MEMORY if the plan does not fit the machine. */
+vq_status vq_session_start(vq_session *session);
+
+#define VQ_MOST_PROMPTS 64
+
+typedef struct vq_step_report {
+  int64_t step; /* updates done, this one included */
+  double loss;  /* sum of the prompts' losses and of the regularisers, of the z before this update */
+  int losses;   /* number of prompts */
+  double prompt_loss[VQ_MOST_PROMPTS];
+  double tv_loss;
+  double seconds; /* wall time of this step */
+} vq_step_report;
+
+/* One update of z. After an error the session can only be freed; z is as the last good step left it, so vq_session_save
+ * still saves that. */
+vq_status vq_session_step(vq_session *session, vq_step_report *report);
+
+/* Size of the picture: the settings', floored. */
+void vq_session_size(const vq_session *session, int *width, int *height);
+
+/* Decodes the present z, the last update in it: rgb[height * width * 3]. */
+vq_status vq_session_picture(vq_session *session, uint8_t *rgb);
+
+/* The same into a PNG file, with the settings as its text. The file is complete or not there. */
+vq_status vq_session_save(vq_session *session, const char *path);
+
+/* "0.1.0" */
+const char *vq_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,32 @@
+/* input.h -- a file that is read whole: mapped into memory, and recognised by its first bytes. */
+#ifndef VQ_LOADERS_INPUT_H
+#define VQ_LOADERS_INPUT_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct vq_input {
+  const uint8_t *data; /* read only; the file must not shrink while it is open */
+  size_t bytes;        /* > 0 */
+} vq_input;
+
+/* VQ_ERR_FILE: not there, not readable, a folder, a device or a pipe. VQ_ERR_FORMAT: empty. */
+vq_status vq_input_open(vq_input *out, const char *path);
+void vq_input_close(vq_input *input);
+
+typedef struct vq_input_kind {
+  const char *name;   /* "a zip archive": completes "the file is ..." */
+  const char *advice; /* what to do with it where something else was wanted */
+  bool picture;
+} vq_input_kind;
+
+/* What the content looks like, whatever the file is called; NULL when it is none of the kinds listed in input.c. */
+const vq_input_kind *vq_input_guess(const void *data, size_t bytes);
+
+/* VQ_ERR_FORMAT for a file that is not `wanted` ("a safetensors file"), saying what it is where that can be guessed. */
+vq_status vq_input_mistaken(const vq_input *input, const char *path, const char *wanted);
+
+#endif

@@ -1,0 +1,10 @@
+/* no_jpeg.c -- stands in for jpeg.c where a build lacks libjpeg. */
+#include "loaders/image_codec.h"
+
+vq_status vq_jpeg_read(vq_image *out, int *orientation, const vq_input *input, const char *path)
+{
+  (void)out, (void)orientation, (void)input;
+  return vq_fail(VQ_ERR_UNSUPPORTED,
+                 "'%s' is a JPEG picture, which this build does not read; convert it to PNG, or build with libjpeg",
+                 path);
+}

@@ -1,0 +1,53 @@
+/* weights.h -- how a network asks for its weights, whatever they are stored in.
+ *
+ * A source answers by published names (state_dict keys) in PyTorch's layouts. A reader takes them from it into a
+ * device's weights arena in the layouts that the ops want, and remembers everything that is missing or has another
+ * shape, so that one error names it all.
+ */
+#ifndef VQ_NETS_WEIGHTS_H
+#define VQ_NETS_WEIGHTS_H
+
+#include "autograd/device.h"
+
+typedef struct vq_weight_source {
+  const void *user;
+  /* The dims of the tensor of that name, at most 4 of them; false if there is none. */
+  bool (*shape)(const void *user, const char *name, int *rank, int64_t *dim);
+  /* Its values, converted, in stored order. */
+  vq_status (*read)(const void *user, const char *name, vq_real *out);
+} vq_weight_source;
+
+typedef struct vq_weight_reader {
+  vq_device *device; /* a plan takes shapes and places and reads no values */
+  const vq_weight_source *source;
+  const char *prefix; /* put before every name; "" for none */
+  vq_status status;   /* first failure of memory or of reading */
+  int problems;       /* tensors that are missing or of another shape */
+  char list[3072];    /* their names, with what was wrong */
+} vq_weight_reader;
+
+/* Each returns a frozen weight, or NULL with a note in the reader. `name` without the reader's prefix. */
+
+vq_tensor *vq_read_vector(vq_weight_reader *r, const char *name, int64_t n); /* [n] */
+vq_tensor *vq_read_matrix(vq_weight_reader *r, const char *name, int64_t rows,
+                          int64_t cols); /* [rows, cols] as stored */
+vq_tensor *vq_read_transposed(vq_weight_reader *r, const char *name, int64_t rows,
+                              int64_t cols); /* stored so; [cols, rows] */
+vq_tensor *vq_read_conv(vq_weight_reader *r, const char *name, int64_t O, int64_t I,
+                        int64_t k); /* [O,I,k,k] to [O,k,k,I] */
+
+vq_tensor *vq_read_conv1(vq_weight_reader *r, const char *name, int64_t O,
+                         int64_t I); /* [O,I,1,1], the matrix [O,I] */
+
+vq_tensor *vq_read_patches(vq_weight_reader *r, const char *name, int64_t O, int64_t I,
+                           int64_t k); /* to [O, k*k*I] */
+
+/* Several tensors of one kind on top of each other, in the order of the names: conv weights [O,I,1,1] to
+ * [count*O,1,1,I], and their biases [O] to [count*O]. */
+vq_tensor *vq_read_conv1_stack(vq_weight_reader *r, const char *const *names, int count, int64_t O, int64_t I);
+vq_tensor *vq_read_vector_stack(vq_weight_reader *r, const char *const *names, int count, int64_t n);
+
+/* The outcome of it all: VQ_ERR_NETWORK with every problem named, or the first other failure. */
+vq_status vq_reader_finish(const vq_weight_reader *r, const char *network);
+
+#endif

@@ -1,0 +1,66 @@
+/* compute.c -- plan, check, run. */
+#include "runtime/compute.h"
+
+#include <stdio.h>
+
+size_t vq_memory_available(void)
+{
+  FILE *f = fopen("/proc/meminfo", "r");
+  char line[256];
+  unsigned long long kib = 0;
+  while (f && fgets(line, sizeof line, f))
+    if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
+      break;
+  if (f)
+    fclose(f);
+  return (size_t)kib << 10;
+}
+
+vq_status vq_memory_check(const vq_footprint *need, const char *what)
+{
+  size_t have = vq_memory_available();
+  double mib = 1 << 20;
+  if (!have || need->weights + need->step <= have)
+    return VQ_OK;
+  return vq_fail(
+      VQ_ERR_MEMORY,
+      "%s needs %.0f MiB (%.0f for networks, %.0f for a step) and this machine has %.0f MiB free: ask for a "
+      "smaller picture or close other programs",
+      what, (double)(need->weights + need->step) / mib, (double)need->weights / mib, (double)need->step / mib,
+      (double)have / mib);
+}
+
+static vq_status run(vq_device *device, vq_job_fn job, void *user)
+{
+  vq_tape *tape;
+  VQ_TRY(vq_tape_create(&tape, device));
+  vq_status status = job(device, tape, user);
+  if (!status)
+    status = vq_tape_status(tape);
+  vq_tape_free(tape);
+  return status;
+}
+
+vq_status vq_compute_plan(vq_job_fn job, void *user, vq_footprint *out)
+{
+  vq_device *device;
+  VQ_TRY(vq_plan_create(&device, &vq_cpu_backend));
+  vq_status status = run(device, job, user);
+  *out = (vq_footprint){device->weight_bytes, vq_device_peak(device)};
+  vq_device_free(device);
+  return status;
+}
+
+vq_status vq_compute(vq_job_fn job, void *user, int threads)
+{
+  vq_footprint need;
+  vq_device *device;
+  VQ_TRY(vq_compute_plan(job, user, &need));
+  VQ_TRY(vq_memory_check(&need, "this"));
+  VQ_TRY(vq_cpu_create(&device, threads));
+  vq_status status = vq_device_reserve(device, need.step);
+  if (!status)
+    status = run(device, job, user);
+  vq_device_free(device);
+  return status;
+}

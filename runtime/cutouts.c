@@ -1,0 +1,106 @@
+/* cutouts.c -- boxes drawn as the notebooks draw them, and their tables for the resample room. */
+#include "runtime/cutouts.h"
+
+#include "base/rng.h"
+#include "kernels/ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void vq_boxes_draw(int32_t *boxes, int count, int width, int height, int least, int most, double power,
+                   uint64_t seed, uint32_t step)
+{
+  for (int i = 0; i < count; i++) {
+    uint64_t k = 3 * (uint64_t)i;
+    double u = (double)vq_rng_uniform(seed, VQ_RNG_CUTOUTS, step, k);
+    int size = (int)(pow(u, power) * (most - least) + least);
+    boxes[3 * i] = (int32_t)vq_rng_below(seed, VQ_RNG_CUTOUTS, step, k + 1, (uint32_t)(width - size + 1));
+    boxes[3 * i + 1] = (int32_t)vq_rng_below(seed, VQ_RNG_CUTOUTS, step, k + 2, (uint32_t)(height - size + 1));
+    boxes[3 * i + 2] = size;
+  }
+}
+
+/* One axis's tables on the host. */
+typedef struct table {
+  vq_shape index_shape, weight_shape;
+  int32_t *index;
+  vq_real *weight;
+} table;
+
+struct vq_cutouts {
+  vq_bands bands;
+  int32_t *boxes; /* [count,3], padded */
+  table axis[2];  /* across, down */
+};
+
+static vq_status make_table(table *t, const vq_bands *bands, int length)
+{
+  t->index_shape = vq_bands_index(bands, length);
+  t->weight_shape = vq_bands_weight(bands, length);
+  t->index = malloc(vq_shape_bytes(&t->index_shape));
+  t->weight = malloc(vq_shape_bytes(&t->weight_shape));
+  return t->index && t->weight ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the tables of cutouts");
+}
+
+vq_status vq_cutouts_create(vq_cutouts **out, const vq_cutouts_config *c)
+{
+  *out = NULL;
+  vq_cutouts *k = calloc(1, sizeof *k);
+  if (!k)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for cutouts");
+  k->bands = (vq_bands){
+      .kind = c->method == VQ_CUT_POOL ? VQ_RESAMPLE_AVERAGE : VQ_RESAMPLE_LANCZOS,
+      .width = c->width,
+      .height = c->height,
+      .side = c->side,
+      .count = c->count,
+      .least = c->least,
+      .most = c->most,
+  };
+  vq_status status = vq_bands_measure(&k->bands);
+  if (!status)
+    status = make_table(&k->axis[0], &k->bands, c->width);
+  if (!status)
+    status = make_table(&k->axis[1], &k->bands, c->height);
+  if (!status && !(k->boxes = malloc((size_t)c->count * 3 * sizeof *k->boxes)))
+    status = vq_fail(VQ_ERR_MEMORY, "no memory for cutouts");
+  if (status)
+    vq_cutouts_free(k);
+  else
+    *out = k;
+  return status;
+}
+
+void vq_cutouts_free(vq_cutouts *k)
+{
+  if (!k)
+    return;
+  for (int i = 0; i < 2; i++) {
+    free(k->axis[i].index);
+    free(k->axis[i].weight);
+  }
+  free(k->boxes);
+  free(k);
+}
+
+vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *k, vq_tensor *picture, const int32_t *boxes, int rows)
+{
+  vq_tensor *index[2], *weight[2];
+  for (int i = 0; i < k->bands.count; i++)
+    memcpy(k->boxes + 3 * i, boxes + 3 * (i < rows ? i : rows - 1), 3 * sizeof *boxes);
+  for (int i = 0; i < 2; i++) {
+    table *axis = &k->axis[i];
+    vq_status status = vq_bands_fill(&k->bands, k->boxes, i, axis->index, axis->weight);
+    if (status)
+      return vq_tape_fail(t, status);
+    index[i] = vq_leaf(t, &axis->index_shape, axis->index, false);
+    weight[i] = vq_leaf(t, &axis->weight_shape, axis->weight, false);
+  }
+  vq_tensor *y = vq_resample(t, picture, index[1], weight[1], index[0], weight[0], &k->bands);
+  for (int i = 0; i < 2; i++) {
+    vq_done(t, index[i]);
+    vq_done(t, weight[i]);
+  }
+  return y;
+}

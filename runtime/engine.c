@@ -1,0 +1,339 @@
+/* engine.c -- the step. engine.h has it in five lines. */
+#include "runtime/engine.h"
+
+#include "kernels/ops.h"
+#include "runtime/cutouts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUANTUM 8 /* at most so many cutouts go through CLIP at once */
+
+static const double beta1 = 0.9, beta2 = 0.999; /* Adam's, torch's defaults */
+
+struct vq_engine {
+  vq_engine_config config;
+  vq_device *device;
+  vq_tape *tape;
+  vq_vqgan *vqgan;
+  vq_clip *clip;
+  vq_cutouts *cutouts;
+  vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and Adam's moments */
+  vq_tensor *low, *high; /* [C]: the codebook's range, by channel */
+  vq_tensor *adam;       /* [4]: the learning rate and what changes with the step */
+  vq_tensor *target[VQ_MOST_PROMPTS];
+  int quantum, quanta;
+  int64_t updates; /* since z was set */
+};
+
+/* ---- building, on a plan or on the real device ---- */
+
+static vq_status zeros(vq_tensor **out, vq_device *device, int rank, const int64_t *dim, bool wants)
+{
+  vq_shape s = vq_shape_make(VQ_REAL, rank, dim);
+  void *host = calloc(1, vq_shape_bytes(&s));
+  if (!host)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a tensor");
+  vq_status status = vq_weight_create(out, device, &s, host, wants);
+  free(host);
+  return status;
+}
+
+/* The least and the largest value of each of the codebook's columns. */
+static vq_status codebook_range(vq_engine *e)
+{
+  const vq_tensor *book = vq_vqgan_codebook(e->vqgan);
+  int64_t K = book->dim[0], C = book->dim[1];
+  vq_real *rows = calloc((size_t)(K * C), sizeof *rows), *range = malloc((size_t)(2 * C) * sizeof *range);
+  vq_shape s = vq_shape_make(VQ_REAL, 1, &C);
+  vq_status status = rows && range ? vq_tensor_read(e->device, book, rows) : vq_fail(VQ_ERR_MEMORY, "no memory");
+  if (!status) {
+    memcpy(range, rows, (size_t)C * sizeof *range);
+    memcpy(range + C, rows, (size_t)C * sizeof *range);
+    for (int64_t i = 0; i < K * C; i++) {
+      vq_real *low = &range[i % C], *high = &range[C + i % C];
+      *low = rows[i] < *low ? rows[i] : *low;
+      *high = rows[i] > *high ? rows[i] : *high;
+    }
+    status = vq_weight_create(&e->low, e->device, &s, range, false);
+  }
+  if (!status)
+    status = vq_weight_create(&e->high, e->device, &s, range + C, false);
+  free(rows);
+  free(range);
+  return status;
+}
+
+static vq_status build(vq_engine *e)
+{
+  const vq_engine_config *c = &e->config;
+  const vq_vqgan_config *vqgan = vq_network_vqgan(c->vqgan);
+  const vq_clip_config *clip = vq_network_clip(c->clip);
+  int f = vq_vqgan_factor(vqgan);
+  const int64_t z_dim[4] = {1, c->h, c->w, vqgan->embed_dim}, four = 4;
+  vq_status status = vq_vqgan_create(&e->vqgan, e->device, vqgan, vq_network_weights(c->vqgan), VQGAN_DECODER);
+  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(c->vqgan)));
+  status = vq_clip_create(&e->clip, e->device, clip, vq_network_weights(c->clip), CLIP_IMAGE);
+  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(c->clip)));
+  VQ_TRY(zeros(&e->z, e->device, 4, z_dim, true));
+  VQ_TRY(zeros(&e->m, e->device, 4, z_dim, false));
+  VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));
+  VQ_TRY(zeros(&e->adam, e->device, 1, &four, false));
+  VQ_TRY(codebook_range(e));
+  for (int i = 0; i < c->targets; i++) {
+    const int64_t dim[2] = {c->target_rows[i], clip->embed_dim};
+    VQ_TRY(zeros(&e->target[i], e->device, 2, dim, false));
+  }
+  e->quanta = (c->cutouts + QUANTUM - 1) / QUANTUM;
+  e->quantum = (c->cutouts + e->quanta - 1) / e->quanta;
+  vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  clip->image_resolution,
+                           c->box_least,  c->box_most, e->quantum};
+  VQ_TRY(vq_cutouts_create(&e->cutouts, &cut));
+  VQ_TRY(vq_tape_create(&e->tape, e->device));
+  vq_tape_trap(e->tape, c->trap);
+  return VQ_OK;
+}
+
+void vq_engine_free(vq_engine *e)
+{
+  if (!e)
+    return;
+  vq_tape_free(e->tape);
+  vq_cutouts_free(e->cutouts);
+  vq_vqgan_free(e->vqgan);
+  vq_clip_free(e->clip);
+  vq_device_free(e->device);
+  free(e);
+}
+
+static vq_status new_engine(vq_engine **out, const vq_engine_config *config)
+{
+  *out = calloc(1, sizeof **out);
+  if (!*out)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for an engine");
+  (*out)->config = *config;
+  return VQ_OK;
+}
+
+/* One step, and one picture, on a device that only plans. */
+static vq_status rehearse(vq_engine *e)
+{
+  vq_findings unused = {.tv_loss = 0};
+  int32_t *boxes = calloc((size_t)e->config.cutouts * 3, sizeof *boxes);
+  for (int i = 0; boxes && i < e->config.cutouts; i++)
+    boxes[3 * i + 2] = e->config.box_most;
+  vq_status status = boxes ? vq_engine_step(e, boxes, 0, &unused) : vq_fail(VQ_ERR_MEMORY, "no memory for a plan");
+  free(boxes);
+  return status ? status : vq_engine_picture(e, NULL);
+}
+
+vq_status vq_engine_plan(const vq_engine_config *config, vq_footprint *out)
+{
+  vq_engine *e;
+  VQ_TRY(new_engine(&e, config));
+  vq_status status = vq_plan_create(&e->device, &vq_cpu_backend);
+  if (!status)
+    status = build(e);
+  if (!status)
+    status = rehearse(e);
+  if (!status)
+    *out = (vq_footprint){e->device->weight_bytes, vq_device_peak(e->device)};
+  vq_engine_free(e);
+  return status;
+}
+
+vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, int threads)
+{
+  vq_footprint need;
+  vq_engine *e;
+  *out = NULL;
+  VQ_TRY(vq_engine_plan(config, &need));
+  VQ_TRY(vq_memory_check(&need, "the picture"));
+  VQ_TRY(new_engine(&e, config));
+  vq_status status = vq_cpu_create(&e->device, threads);
+  if (!status)
+    status = vq_device_reserve(e->device, need.step);
+  if (!status)
+    status = build(e);
+  if (status)
+    vq_engine_free(e);
+  else
+    *out = e;
+  return status;
+}
+
+/* ---- state ---- */
+
+int vq_engine_channels(const vq_engine *e)
+{
+  return vq_network_vqgan(e->config.vqgan)->embed_dim;
+}
+
+int vq_engine_padded_cutouts(const vq_engine *e)
+{
+  return e->quanta * e->quantum;
+}
+
+vq_status vq_engine_set_z(vq_engine *e, const vq_real *z)
+{
+  vq_shape s = vq_shape_of(e->z);
+  void *nothing = calloc(1, vq_shape_bytes(&s));
+  if (!nothing)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for Adam's moments");
+  vq_status status = vq_tensor_write(e->device, e->z, z);
+  if (!status)
+    status = vq_tensor_write(e->device, e->m, nothing);
+  if (!status)
+    status = vq_tensor_write(e->device, e->v, nothing);
+  free(nothing);
+  e->updates = 0;
+  return status;
+}
+
+vq_status vq_engine_get_z(vq_engine *e, vq_real *z)
+{
+  return vq_tensor_read(e->device, e->z, z);
+}
+
+vq_status vq_engine_set_target(vq_engine *e, int i, const vq_real *features)
+{
+  return vq_tensor_write(e->device, e->target[i], features);
+}
+
+/* ---- forward and back ---- */
+
+/* A tensor's values, if somebody wants them. */
+static vq_status find(vq_engine *e, const vq_tensor *x, void *into)
+{
+  VQ_TRY(vq_tape_status(e->tape));
+  return into ? vq_tensor_read(e->device, x, into) : VQ_OK;
+}
+
+static vq_status read_loss(vq_engine *e, const vq_tensor *loss, double *sum)
+{
+  vq_real value = 0;
+  VQ_TRY(find(e, loss, &value));
+  *sum += (double)value;
+  return VQ_OK;
+}
+
+/* z to the picture; the tape then has everything that the walk back needs. */
+static vq_status look(vq_engine *e, vq_findings *f, vq_tensor **picture)
+{
+  vq_tape *t = e->tape;
+  vq_tensor *ids = vq_vqgan_nearest(t, e->vqgan, e->z);
+  vq_tensor *z_q = vq_vqgan_quantise(t, e->vqgan, e->z, ids);
+  VQ_TRY(find(e, ids, f->ids));
+  vq_done(t, ids);
+  vq_tensor *decoded = vq_vqgan_decode(t, e->vqgan, z_q);
+  *picture = vq_clamp01(t, decoded);
+  VQ_TRY(find(e, decoded, f->decoded));
+  vq_done(t, decoded);
+  return find(e, *picture, f->picture);
+}
+
+/* One quantum: what its cutouts say, added up in the picture's gradient. */
+static vq_status judge(vq_engine *e, vq_tensor *picture, int number, const int32_t *boxes, vq_findings *f)
+{
+  vq_tape *t = e->tape;
+  const vq_engine_config *c = &e->config;
+  vq_mark mark = vq_tape_mark(t);
+  int first = number * e->quantum, rows = c->cutouts - first < e->quantum ? c->cutouts - first : e->quantum;
+  int64_t side = vq_network_clip(c->clip)->image_resolution, width = vq_network_clip(c->clip)->embed_dim;
+  vq_tensor *cutouts = vq_cutouts_take(t, e->cutouts, picture, boxes + 3 * first, rows);
+  VQ_TRY(find(e, cutouts, f->cutouts ? f->cutouts + first * side * side * 3 : NULL));
+  vq_tensor *features = vq_clip_image(t, e->clip, cutouts);
+  VQ_TRY(find(e, features, f->features ? f->features + first * width : NULL));
+  for (int i = 0; i < c->targets; i++) {
+    vq_tensor *loss = vq_sphere(t, features, e->target[i], c->weight[i], c->stop[i], rows, c->cutouts);
+    VQ_TRY(read_loss(e, loss, &f->losses[i]));
+    vq_seed(t, loss, 1);
+  }
+  vq_done(t, features);
+  return vq_backward(t, NULL, mark);
+}
+
+static vq_status smooth(vq_engine *e, vq_tensor *picture, vq_findings *f)
+{
+  vq_mark mark = vq_tape_mark(e->tape);
+  vq_tensor *loss = vq_total_variation(e->tape, picture, e->config.tv_weight);
+  VQ_TRY(read_loss(e, loss, &f->tv_loss));
+  return vq_backward(e->tape, loss, mark);
+}
+
+static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_findings *f)
+{
+  vq_tensor *picture;
+  memset(f->losses, 0, sizeof f->losses);
+  f->tv_loss = 0;
+  VQ_TRY(look(e, f, &picture));
+  for (int i = 0; i < e->quanta; i++)
+    VQ_TRY(judge(e, picture, i, boxes, f));
+  if (e->config.tv_weight != 0)
+    VQ_TRY(smooth(e, picture, f));
+  vq_done(e->tape, picture);
+  VQ_TRY(vq_backward(e->tape, NULL, VQ_TAPE_START));
+  return f->dz ? vq_grad_read(e->device, e->z, f->dz) : VQ_OK;
+}
+
+/* Before anything that is not finite reaches z: z stays what the last good step made it. */
+static vq_status check_finite(vq_engine *e, const vq_findings *f)
+{
+  double sum = f->tv_loss;
+  bool finite = true;
+  if (e->device->plan)
+    return VQ_OK;
+  for (int i = 0; i < e->config.targets; i++)
+    sum += f->losses[i];
+  if (e->z->grad)
+    VQ_TRY(e->device->backend->finite(e->device, e->z, true, &finite));
+  if (isfinite(sum) && finite)
+    return VQ_OK;
+  return vq_fail(
+      VQ_ERR_NAN,
+      "the %s of step %lld has values that are not finite: lower the learning rate, or find the operation that "
+      "makes them with --trap",
+      isfinite(sum) ? "gradient" : "loss", (long long)e->updates + 1);
+}
+
+/* What the step changes, as numbers in a tensor: vq_adam_clamp's `par`. */
+static vq_status update(vq_engine *e, double lr)
+{
+  double step = (double)++e->updates;
+  const vq_real par[4] = {(vq_real)lr, (vq_real)pow(beta1, step), (vq_real)pow(beta2, step), 0};
+  VQ_TRY(vq_tensor_write(e->device, e->adam, par));
+  return vq_adam_clamp(e->device, e->z, e->m, e->v, e->adam, e->low, e->high);
+}
+
+static vq_status finish(vq_engine *e, vq_status status)
+{
+  vq_grad_drop(e->tape, e->z);
+  vq_rewind(e->tape, VQ_TAPE_START);
+  return status;
+}
+
+vq_status vq_engine_gradient(vq_engine *e, const int32_t *boxes, vq_findings *f)
+{
+  return finish(e, forward_and_back(e, boxes, f));
+}
+
+vq_status vq_engine_step(vq_engine *e, const int32_t *boxes, double lr, vq_findings *f)
+{
+  vq_status status = forward_and_back(e, boxes, f);
+  if (!status)
+    status = check_finite(e, f);
+  if (!status)
+    status = update(e, lr);
+  return finish(e, status);
+}
+
+vq_status vq_engine_picture(vq_engine *e, vq_real *picture)
+{
+  vq_findings f = {.picture = picture};
+  vq_tensor *unused;
+  e->z->wants = false; /* nothing is kept for a walk back */
+  vq_status status = look(e, &f, &unused);
+  e->z->wants = true;
+  return finish(e, status);
+}

@@ -1,0 +1,74 @@
+/* engine.h -- the step: z to a picture, the picture to cutouts, the cutouts to losses, all the way back, Adam.
+ *
+ *   ids = nearest(z)    picture = clamp01(decode(quantise(z, ids)))        once
+ *   for each quantum of cutouts: losses += sphere(clip(resample(picture, boxes)), targets); walk back to the picture
+ *   total variation; walk back to the picture; then walk the decoder with the sum of it all
+ *   z = clamp(adam(z, dz), codebook's range)
+ *
+ * The walk through clamp01 is not linear in its gradient, so what all cutouts and all targets say is summed before it.
+ * Cutouts go through CLIP in quanta of at most 8, whose size depends on the number of cutouts alone: memory for 64 cutouts
+ * is that for 8, and the bits are the same whatever is run at once.
+ */
+#ifndef VQ_RUNTIME_ENGINE_H
+#define VQ_RUNTIME_ENGINE_H
+
+#include "runtime/compute.h"
+#include "runtime/network.h"
+#include "vqgen.h"
+
+typedef struct vq_engine_config {
+  const vq_network *vqgan, *clip; /* borrowed, open as long as the engine lives */
+  int h, w;                       /* latent rows and columns */
+  int cutouts;
+  vq_cut_method cut_method;
+  int box_least, box_most; /* pixels: sides of the smallest and the largest cutout that will ever be asked for */
+  double noise;            /* of the cutouts; 0: none */
+  int targets;
+  int target_rows[VQ_MOST_PROMPTS]; /* features of a target: 1 for a text */
+  double weight[VQ_MOST_PROMPTS], stop[VQ_MOST_PROMPTS];
+  double tv_weight;
+  bool trap;
+} vq_engine_config;
+
+typedef struct vq_engine vq_engine;
+
+/* What an engine of that configuration will need; allocates none of it. */
+vq_status vq_engine_plan(const vq_engine_config *config, vq_footprint *out);
+
+/* Reads the networks and takes all memory. VQ_ERR_MEMORY, before anything is taken, if the machine has less. */
+vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, int threads);
+void vq_engine_free(vq_engine *engine);
+
+/* Cutouts rounded up to whole quanta. */
+int vq_engine_padded_cutouts(const vq_engine *engine);
+
+/* z in the engine's layout, [h,w,C]. Setting it resets Adam. */
+int vq_engine_channels(const vq_engine *engine);
+vq_status vq_engine_set_z(vq_engine *engine, const vq_real *z);
+vq_status vq_engine_get_z(vq_engine *engine, vq_real *z);
+
+/* The features that target number i wants, [target_rows[i], embed_dim]. */
+vq_status vq_engine_set_target(vq_engine *engine, int i, const vq_real *features);
+
+/* What one forward pass and its walk back found. The pointers may be NULL; layouts are the engine's. */
+typedef struct vq_findings {
+  double losses[VQ_MOST_PROMPTS]; /* of each target */
+  double tv_loss;
+  int32_t *ids;      /* [h,w] */
+  vq_real *decoded;  /* [H,W,3] before the clamp */
+  vq_real *picture;  /* [H,W,3] in [0,1] */
+  vq_real *cutouts;  /* [padded cutouts,S,S,3] in [0,1] */
+  vq_real *features; /* [padded cutouts,embed_dim]; the rows beyond config.cutouts mean nothing */
+  vq_real *dz;       /* [h,w,C] */
+} vq_findings;
+
+/* The gradient at the present z for these boxes, int32 [cutouts,3] = x, y, size in pixels. z stays. */
+vq_status vq_engine_gradient(vq_engine *engine, const int32_t *boxes, vq_findings *findings);
+
+/* The same, and then one update with this learning rate. */
+vq_status vq_engine_step(vq_engine *engine, const int32_t *boxes, double lr, vq_findings *findings);
+
+/* The present z's picture, [H,W,3] in [0,1]. */
+vq_status vq_engine_picture(vq_engine *engine, vq_real *picture);
+
+#endif

@@ -1,0 +1,41 @@
+/* network.h -- a network's file, opened: what it is, its settings, its weights by name.
+ *
+ * The project's own form is a safetensors file with PyTorch's names and layouts and these metadata keys:
+ *   kind      "vqgan", "gumbel" or "clip"
+ *   config    JSON, the published settings by their published names (vq_vqgan_config, vq_clip_config)
+ *   merges    for a CLIP: the vocabulary's merges, one a line in the order of their ranks
+ *   defaults  optional JSON: the settings that suit a run with this network (vq_settings)
+ *   name      optional: what a person calls it
+ *   pair      optional: what two networks that were trained for each other, and for no other, have in common
+ */
+#ifndef VQ_RUNTIME_NETWORK_H
+#define VQ_RUNTIME_NETWORK_H
+
+#include "nets/clip.h"
+#include "nets/tokenizer.h"
+#include "nets/vqgan.h"
+
+typedef enum vq_network_kind { VQ_NETWORK_VQGAN, VQ_NETWORK_CLIP } vq_network_kind;
+
+typedef struct vq_network vq_network;
+
+/* Opens and checks a file that must hold a network of this kind. Errors name the file: VQ_ERR_FILE, VQ_ERR_FORMAT,
+ * VQ_ERR_NETWORK for another kind or for settings that are missing or wrong. Weights are checked when they are read. */
+vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind kind);
+void vq_network_close(vq_network *net);
+
+const char *vq_network_path(const vq_network *net);
+const char *vq_network_name(const vq_network *net);     /* the metadata's name, else the path's last part */
+const char *vq_network_defaults(const vq_network *net); /* JSON text, or NULL */
+const char *vq_network_pair(const vq_network *net);     /* or NULL */
+
+const vq_vqgan_config *vq_network_vqgan(const vq_network *net); /* of a VQGAN's file */
+const vq_clip_config *vq_network_clip(const vq_network *net);   /* of a CLIP's file */
+
+/* The weights, for vq_vqgan_create and vq_clip_create; borrowed from the network. */
+const vq_weight_source *vq_network_weights(const vq_network *net);
+
+/* The CLIP's tokeniser; the caller frees it. VQ_ERR_NETWORK if the file has no merges. */
+vq_status vq_network_tokenizer(vq_tokenizer **out, const vq_network *net);
+
+#endif

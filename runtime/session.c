@@ -1,0 +1,353 @@
+/* session.c -- a run: settings and prompts, where z begins, step after step, the picture. vqgen.h is its contract. */
+#include "vqgen.h"
+
+#include "base/rng.h"
+#include "runtime/cutouts.h"
+#include "runtime/engine.h"
+#include "runtime/perceive.h"
+#include "runtime/start.h"
+#include "runtime/write.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MOST_SIDE    (1 << 16)
+#define MOST_CUTOUTS 4096
+
+typedef struct session_prompt {
+  char *text;
+  double weight, stop;
+  int32_t *ids; /* [context_length] */
+} session_prompt;
+
+struct vq_session {
+  vq_settings settings; /* its file names are copies */
+  vq_network *vqgan, *clip;
+  vq_tokenizer *tokenizer;
+  session_prompt prompt[VQ_MOST_PROMPTS];
+  int prompts;
+  int h, w, factor; /* latent rows and columns, pixels for each */
+  int box_least, box_most;
+  int32_t *boxes;
+  vq_engine *engine; /* NULL before vq_session_start */
+  int64_t step;
+};
+
+const char *vq_version(void)
+{
+  return VQ_VERSION;
+}
+
+/* ---- settings ---- */
+
+static vq_status check_number(const char *name, double value, double least, double most)
+{
+  if (value >= least && value <= most)
+    return VQ_OK;
+  return vq_fail(VQ_ERR_ARGUMENT, "%s is %g and must be from %g to %g", name, value, least, most);
+}
+
+static vq_status check_settings(const vq_settings *s)
+{
+  VQ_TRY(check_number("the width", s->width, 1, MOST_SIDE));
+  VQ_TRY(check_number("the height", s->height, 1, MOST_SIDE));
+  VQ_TRY(check_number("the number of steps", (double)s->steps, -1, 1e9));
+  VQ_TRY(check_number("the learning rate", s->lr, 0, 1e3));
+  VQ_TRY(check_number("the last learning rate", s->lr_end, 0, 1e3));
+  VQ_TRY(check_number("the number of cutouts", s->cutouts, 1, MOST_CUTOUTS));
+  VQ_TRY(check_number("the cut power", s->cut_power, 0, 100));
+  VQ_TRY(check_number("the smallest cutout", s->cut_least, 0, 1));
+  VQ_TRY(check_number("the largest cutout", s->cut_most, s->cut_least > 0 ? s->cut_least : 1e-3, 1));
+  VQ_TRY(check_number("the noise", s->noise, 0, 10));
+  VQ_TRY(check_number("the weight of the total variation", s->tv_weight, 0, 1e6));
+  if (s->start == VQ_START_FILE && !s->start_file)
+    return vq_fail(VQ_ERR_ARGUMENT, "the start is a file and none is named");
+  if (!s->vqgan || !s->clip)
+    return vq_fail(VQ_ERR_ARGUMENT, "a VQGAN's and a CLIP's file are needed: vq_settings_load looks for them");
+  return VQ_OK;
+}
+
+/* The two networks of a pair name it; a network that belongs to one sees nothing it knows in another's pictures. */
+static vq_status check_pair(const vq_session *s)
+{
+  const char *a = vq_network_pair(s->vqgan), *b = vq_network_pair(s->clip);
+  if (s->settings.force || (!a && !b) || (a && b && !strcmp(a, b)))
+    return VQ_OK;
+  return vq_fail(
+      VQ_ERR_NETWORK,
+      "%s (%s) and %s (%s) were not made for each other, and the picture would mean nothing: give two networks "
+      "that belong together, or --force",
+      vq_network_path(s->vqgan), a ? a : "of no pair", vq_network_path(s->clip), b ? b : "of no pair");
+}
+
+static int part_of(double part, int side)
+{
+  int pixels = (int)(part * side + 0.5);
+  return pixels < 1 ? 1 : pixels > side ? side : pixels;
+}
+
+/* Latent and cutout sizes from the picture's. */
+static vq_status measure(vq_session *s)
+{
+  const vq_settings *set = &s->settings;
+  int see = vq_network_clip(s->clip)->image_resolution;
+  s->factor = vq_vqgan_factor(vq_network_vqgan(s->vqgan));
+  s->w = set->width / s->factor;
+  s->h = set->height / s->factor;
+  if (!s->w || !s->h)
+    return vq_fail(VQ_ERR_ARGUMENT, "%dx%d is smaller than one token of this VQGAN, which is %dx%d", set->width,
+                   set->height, s->factor, s->factor);
+  int side = (s->w < s->h ? s->w : s->h) * s->factor;
+  s->box_most = part_of(set->cut_most, side);
+  s->box_least = set->cut_least > 0 ? part_of(set->cut_least, side) : see < s->box_most ? see : s->box_most;
+  s->boxes = calloc((size_t)set->cutouts * 3, sizeof *s->boxes);
+  return s->boxes ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for boxes");
+}
+
+static char *copy(const char *text)
+{
+  return text ? strdup(text) : NULL;
+}
+
+static vq_status open_networks(vq_session *s)
+{
+  VQ_TRY(vq_network_open(&s->vqgan, s->settings.vqgan, VQ_NETWORK_VQGAN));
+  VQ_TRY(vq_network_open(&s->clip, s->settings.clip, VQ_NETWORK_CLIP));
+  VQ_TRY(check_pair(s));
+  VQ_TRY(vq_network_tokenizer(&s->tokenizer, s->clip));
+  return measure(s);
+}
+
+vq_status vq_session_create(vq_session **out, const vq_settings *settings)
+{
+  *out = NULL;
+  VQ_TRY(check_settings(settings));
+  vq_session *s = calloc(1, sizeof *s);
+  if (!s)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a session");
+  s->settings = *settings;
+  s->settings.vqgan = copy(settings->vqgan);
+  s->settings.clip = copy(settings->clip);
+  s->settings.start_file = copy(settings->start_file);
+  vq_status status = VQ_OK;
+  if (!s->settings.vqgan || !s->settings.clip || (settings->start_file && !s->settings.start_file))
+    status = vq_fail(VQ_ERR_MEMORY, "no memory for a session");
+  if (!status)
+    status = open_networks(s);
+  if (!status)
+    status = vq_start_check(&s->settings, s->vqgan, s->h, s->w);
+  if (status)
+    vq_session_free(s);
+  else
+    *out = s;
+  return status;
+}
+
+void vq_session_free(vq_session *s)
+{
+  if (!s)
+    return;
+  vq_engine_free(s->engine);
+  for (int i = 0; i < s->prompts; i++) {
+    free(s->prompt[i].text);
+    free(s->prompt[i].ids);
+  }
+  vq_tokenizer_free(s->tokenizer);
+  vq_network_close(s->vqgan);
+  vq_network_close(s->clip);
+  free(s->boxes);
+  free((char *)s->settings.vqgan);
+  free((char *)s->settings.clip);
+  free((char *)s->settings.start_file);
+  free(s);
+}
+
+/* ---- prompts ---- */
+
+vq_status vq_session_prompt(vq_session *s, const char *text, double weight, double stop)
+{
+  int context = vq_tokenizer_context(s->tokenizer), tokens = 0;
+  if (s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "prompts are added before the session starts");
+  if (s->prompts == VQ_MOST_PROMPTS)
+    return vq_fail(VQ_ERR_ARGUMENT, "more than %d prompts", VQ_MOST_PROMPTS);
+  if (!isfinite(weight) || isnan(stop))
+    return vq_fail(VQ_ERR_ARGUMENT, "a prompt's weight must be a finite number and its stop a number");
+  session_prompt p = {copy(text), weight, stop, calloc((size_t)context, sizeof(int32_t))};
+  vq_status status = p.text && p.ids ? vq_tokens(s->tokenizer, text, s->settings.strict, p.ids, &tokens)
+                                     : vq_fail(VQ_ERR_MEMORY, "no memory for a prompt");
+  if (status) {
+    free(p.text);
+    free(p.ids);
+    return status;
+  }
+  if (tokens > context)
+    vq_log_warning(&s->settings.log,
+                   "the prompt makes %d tokens and the network reads %d: its end is left out (%.60s...)", tokens,
+                   context, text);
+  s->prompt[s->prompts++] = p;
+  return VQ_OK;
+}
+
+static vq_status encode_prompts(vq_session *s)
+{
+  int context = vq_tokenizer_context(s->tokenizer), width = vq_network_clip(s->clip)->embed_dim;
+  int32_t *ids = calloc((size_t)(s->prompts * context), sizeof *ids);
+  vq_real *features = calloc((size_t)(s->prompts * width), sizeof *features);
+  vq_status status = ids && features ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the prompts");
+  for (int i = 0; i < s->prompts && !status; i++)
+    memcpy(ids + i * context, s->prompt[i].ids, (size_t)context * sizeof *ids);
+  if (!status)
+    status = vq_text_features(s->clip, ids, s->prompts, s->settings.threads, features);
+  for (int i = 0; i < s->prompts && !status; i++)
+    status = vq_engine_set_target(s->engine, i, features + i * width);
+  free(ids);
+  free(features);
+  return status;
+}
+
+/* ---- the run ---- */
+
+static void engine_config(const vq_session *s, vq_engine_config *c)
+{
+  const vq_settings *set = &s->settings;
+  *c = (vq_engine_config){
+      .vqgan = s->vqgan,
+      .clip = s->clip,
+      .h = s->h,
+      .w = s->w,
+      .cutouts = set->cutouts,
+      .cut_method = set->cut_method,
+      .box_least = s->box_least,
+      .box_most = s->box_most,
+      .targets = s->prompts,
+      .tv_weight = set->tv_weight,
+      .trap = set->trap,
+  };
+  for (int i = 0; i < s->prompts; i++) {
+    c->target_rows[i] = 1;
+    c->weight[i] = s->prompt[i].weight;
+    c->stop[i] = s->prompt[i].stop;
+  }
+}
+
+vq_status vq_session_plan(vq_session *s, vq_plan *out)
+{
+  vq_engine_config config;
+  vq_footprint need;
+  engine_config(s, &config);
+  VQ_TRY(vq_engine_plan(&config, &need));
+  *out = (vq_plan){
+      .network_bytes = (int64_t)need.weights,
+      .step_bytes = (int64_t)need.step,
+      .available_bytes = (int64_t)vq_memory_available(),
+  };
+  vq_session_size(s, &out->width, &out->height);
+  return VQ_OK;
+}
+
+vq_status vq_session_start(vq_session *s)
+{
+  vq_engine_config config;
+  if (s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
+  if (!s->prompts)
+    return vq_fail(VQ_ERR_PROMPT, "there is no prompt: say what the picture is to show");
+  engine_config(s, &config);
+  VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
+  vq_status status = encode_prompts(s);
+  vq_real *z = calloc((size_t)(s->h * s->w * vq_engine_channels(s->engine)), sizeof *z);
+  if (!status)
+    status = z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
+  if (!status)
+    status = vq_engine_set_z(s->engine, z);
+  free(z);
+  if (status) {
+    vq_engine_free(s->engine);
+    s->engine = NULL;
+  }
+  return status;
+}
+
+/* The learning rate of the step that comes after `done` of them. */
+static double learning_rate(const vq_settings *s, int64_t done)
+{
+  double t = s->steps > 0 ? (double)done / (double)s->steps : 0;
+  switch (s->lr_schedule) {
+  case VQ_LR_CONSTANT: return s->lr;
+  case VQ_LR_LINEAR: return s->lr + (s->lr_end - s->lr) * (t < 1 ? t : 1);
+  case VQ_LR_COSINE:
+    return s->lr_end + (s->lr - s->lr_end) * (1 + cos(3.14159265358979323846 * (t < 1 ? t : 1))) / 2;
+  }
+  return s->lr;
+}
+
+static double seconds(void)
+{
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
+vq_status vq_session_step(vq_session *s, vq_step_report *report)
+{
+  const vq_settings *set = &s->settings;
+  vq_findings found = {.tv_loss = 0};
+  double start = seconds();
+  if (!s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
+  vq_boxes_draw(s->boxes, set->cutouts, s->w * s->factor, s->h * s->factor, s->box_least, s->box_most,
+                set->cut_power, set->seed, (uint32_t)s->step);
+  VQ_TRY(vq_engine_step(s->engine, s->boxes, learning_rate(set, s->step), &found));
+  *report =
+      (vq_step_report){.step = ++s->step, .losses = s->prompts, .loss = found.tv_loss, .tv_loss = found.tv_loss};
+  for (int i = 0; i < s->prompts; i++) {
+    report->prompt_loss[i] = found.losses[i];
+    report->loss += found.losses[i];
+  }
+  report->seconds = seconds() - start;
+  return VQ_OK;
+}
+
+void vq_session_size(const vq_session *s, int *width, int *height)
+{
+  *width = s->w * s->factor;
+  *height = s->h * s->factor;
+}
+
+vq_status vq_session_picture(vq_session *s, uint8_t *rgb)
+{
+  size_t count = (size_t)(s->w * s->factor) * (size_t)(s->h * s->factor) * 3;
+  if (!s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
+  vq_real *picture = malloc(count * sizeof *picture);
+  vq_status status =
+      picture ? vq_engine_picture(s->engine, picture) : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
+  if (!status)
+    vq_levels(rgb, picture, count);
+  free(picture);
+  return status;
+}
+
+static vq_status write_picture(const vq_session *s, const char *path, const vq_image *image)
+{
+  vq_written_prompt prompts[VQ_MOST_PROMPTS];
+  for (int i = 0; i < s->prompts; i++)
+    prompts[i] = (vq_written_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
+  return vq_session_write(path, image, &s->settings, vq_network_name(s->vqgan), vq_network_name(s->clip), prompts,
+                          s->prompts, s->step);
+}
+
+vq_status vq_session_save(vq_session *s, const char *path)
+{
+  vq_image image;
+  int width, height;
+  vq_session_size(s, &width, &height);
+  VQ_TRY(vq_image_create(&image, width, height));
+  vq_status status = vq_session_picture(s, image.rgb);
+  if (!status)
+    status = write_picture(s, path, &image);
+  vq_image_free(&image);
+  return status;
+}

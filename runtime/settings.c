@@ -1,0 +1,220 @@
+/* settings.c -- defaults: the notebooks', then those that networks carry; and where networks are looked for. */
+#include "vqgen.h"
+
+#include "runtime/network.h"
+#include "runtime/settings.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void vq_settings_init(vq_settings *s)
+{
+  *s = (vq_settings){
+      .width = 256,
+      .height = 256,
+      .steps = 500,
+      .lr = 0.1,
+      .lr_end = 0.1,
+      .cutouts = 64,
+      .cut_power = 1,
+      .cut_most = 1,
+  };
+}
+
+void vq_settings_clear(vq_settings *s)
+{
+  for (int i = 0; i < 2; i++) {
+    free(s->found[i]);
+    s->found[i] = NULL;
+  }
+}
+
+/* ---- names of choices ---- */
+
+static const char *const start_names[] = {"random", "gray", "pixels", "file"};
+static const char *const schedule_names[] = {"constant", "linear", "cosine"};
+static const char *const method_names[] = {"pool", "lanczos"};
+#define COUNT(list) (int)(sizeof list / sizeof *list)
+
+static int choice(const char *const *names, int count, const char *name, size_t length)
+{
+  for (int i = 0; i < count; i++)
+    if (strlen(names[i]) == length && !strncmp(names[i], name, length))
+      return i;
+  return -1;
+}
+
+const char *vq_start_name(vq_start start)
+{
+  return start_names[start];
+}
+
+const char *vq_cut_method_name(vq_cut_method method)
+{
+  return method_names[method];
+}
+
+vq_status vq_cut_method_parse(vq_cut_method *out, const char *text)
+{
+  int i = choice(method_names, COUNT(method_names), text, strlen(text));
+  if (i < 0)
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no cutout method: choose pool or lanczos", text);
+  *out = (vq_cut_method)i;
+  return VQ_OK;
+}
+
+vq_status vq_lr_schedule_parse(vq_lr_schedule *out, double *end, const char *text)
+{
+  const char *colon = strchr(text, ':');
+  int i = choice(schedule_names, COUNT(schedule_names), text, colon ? (size_t)(colon - text) : strlen(text));
+  char *rest = NULL;
+  double value = colon ? strtod(colon + 1, &rest) : 0;
+  bool ends = colon && rest != colon + 1 && !*rest && isfinite(value) && value >= 0;
+  if (i < 0 || (i == VQ_LR_CONSTANT ? colon != NULL : !ends))
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no schedule: write constant, linear:END or cosine:END", text);
+  *out = (vq_lr_schedule)i;
+  *end = value;
+  return VQ_OK;
+}
+
+void vq_lr_schedule_text(char *text, size_t bytes, const vq_settings *s)
+{
+  if (s->lr_schedule == VQ_LR_CONSTANT)
+    snprintf(text, bytes, "constant");
+  else
+    snprintf(text, bytes, "%s:%g", schedule_names[s->lr_schedule], s->lr_end);
+}
+
+/* ---- a network's own defaults ---- */
+
+static vq_status apply_default(vq_settings *s, const char *key, const json_t *value)
+{
+  const char *text = json_string_value(value);
+  double number = json_number_value(value);
+  const json_t *first = json_array_get(value, 0), *second = json_array_get(value, 1);
+  bool pair = json_array_size(value) == 2 && json_is_number(first) && json_is_number(second);
+  if (!strcmp(key, "size") && pair) {
+    s->width = (int)json_number_value(first);
+    s->height = (int)json_number_value(second);
+  } else if (!strcmp(key, "cut_size") && pair) {
+    s->cut_least = json_number_value(first);
+    s->cut_most = json_number_value(second);
+  } else if (!strcmp(key, "steps") && json_is_integer(value))
+    s->steps = json_integer_value(value);
+  else if (!strcmp(key, "cutouts") && json_is_integer(value))
+    s->cutouts = (int)json_integer_value(value);
+  else if (!strcmp(key, "lr") && json_is_number(value))
+    s->lr = number;
+  else if (!strcmp(key, "lr_schedule") && text)
+    return vq_lr_schedule_parse(&s->lr_schedule, &s->lr_end, text);
+  else if (!strcmp(key, "cut_power") && json_is_number(value))
+    s->cut_power = number;
+  else if (!strcmp(key, "cut_method") && text)
+    return vq_cut_method_parse(&s->cut_method, text);
+  else if (!strcmp(key, "tv_weight") && json_is_number(value))
+    s->tv_weight = number;
+  else if (!strcmp(key, "noise") && json_is_number(value))
+    s->noise = number;
+  else if (!strcmp(key, "init") && text && choice(start_names, VQ_START_FILE, text, strlen(text)) >= 0)
+    s->start = (vq_start)choice(start_names, VQ_START_FILE, text, strlen(text));
+  else
+    return vq_fail(VQ_ERR_NETWORK, "its default \"%s\" is not known to this version, or of a wrong type", key);
+  return VQ_OK;
+}
+
+static vq_status apply_defaults(vq_settings *s, const char *path, vq_network_kind kind)
+{
+  vq_network *net;
+  json_error_t error;
+  const char *key;
+  json_t *value;
+  VQ_TRY(vq_network_open(&net, path, kind));
+  vq_status status = VQ_OK;
+  const char *text = vq_network_defaults(net);
+  json_t *defaults = text ? json_loads(text, 0, &error) : json_object();
+  if (!defaults)
+    status = vq_fail(VQ_ERR_NETWORK, "its defaults are not JSON: %s", error.text);
+  json_object_foreach(defaults, key, value) if (!status) status = apply_default(s, key, value);
+  json_decref(defaults);
+  vq_network_close(net);
+  return vq_fail_in(status, "%s", path);
+}
+
+/* ---- where networks are ---- */
+
+#define FOLDERS    5
+#define PATH_BYTES 4096
+
+typedef struct folder_list {
+  char path[FOLDERS][PATH_BYTES];
+  int count;
+} folder_list;
+
+static void add_folder(folder_list *list, const char *start, const char *rest)
+{
+  if (start && *start && strlen(start) + strlen(rest) < PATH_BYTES)
+    snprintf(list->path[list->count++], PATH_BYTES, "%.*s%s", PATH_BYTES - 128, start, rest);
+}
+
+/* In the order in which they are looked through. The program's own place serves a tree that was moved after it was
+ * installed, and one that is not installed at all. */
+static void find_folders(folder_list *list)
+{
+  char program[PATH_BYTES] = "";
+  ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+  char *slash = n > 0 ? strrchr(program, '/') : NULL;
+  const char *data = getenv("XDG_DATA_HOME");
+  if (slash)
+    *slash = 0;
+  list->count = 0;
+  add_folder(list, getenv("VQGEN_MODELS"), "");
+  if (data && *data)
+    add_folder(list, data, "/vqgen");
+  else
+    add_folder(list, getenv("HOME"), "/.local/share/vqgen");
+  add_folder(list, slash ? program : NULL, "/../share/vqgen");
+  add_folder(list, slash ? program : NULL, "/../../weights");
+  add_folder(list, VQ_DATA_DIR, "");
+}
+
+static vq_status find_networks(vq_settings *s)
+{
+  static const char *const names[2] = {"vqgan.safetensors", "clip.safetensors"};
+  folder_list folders;
+  char looked[2048] = "";
+  find_folders(&folders);
+  vq_settings_clear(s);
+  for (int i = 0; i < folders.count; i++) {
+    char path[2][PATH_BYTES + 32];
+    for (int j = 0; j < 2; j++)
+      snprintf(path[j], sizeof path[j], "%s/%s", folders.path[i], names[j]);
+    if (access(path[0], R_OK) || access(path[1], R_OK)) {
+      size_t used = strlen(looked);
+      snprintf(looked + used, sizeof looked - used, "%s%.300s", used ? ", " : "", folders.path[i]);
+      continue;
+    }
+    s->vqgan = s->found[0] = strdup(path[0]);
+    s->clip = s->found[1] = strdup(path[1]);
+    return s->vqgan && s->clip ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for file names");
+  }
+  return vq_fail(
+      VQ_ERR_FILE,
+      "no networks found: give --vqgan and --clip, or put vqgan.safetensors and clip.safetensors into a folder "
+      "that $VQGEN_MODELS names (looked in %s)",
+      looked);
+}
+
+vq_status vq_settings_load(vq_settings *s)
+{
+  if (!s->vqgan && !s->clip)
+    VQ_TRY(find_networks(s));
+  if (!s->vqgan || !s->clip)
+    return vq_fail(VQ_ERR_ARGUMENT,
+                   "a %s was given without a %s: networks are used in pairs, so give both or neither",
+                   s->clip ? "CLIP" : "VQGAN", s->clip ? "VQGAN" : "CLIP");
+  VQ_TRY(apply_defaults(s, s->vqgan, VQ_NETWORK_VQGAN));
+  return apply_defaults(s, s->clip, VQ_NETWORK_CLIP);
+}

@@ -1,0 +1,131 @@
+/* start.c -- where z begins: random tokens, gray, random pixels, a picture, a saved z. */
+#include "runtime/start.h"
+
+#include "base/rng.h"
+#include "loaders/image.h"
+#include "runtime/perceive.h"
+#include "runtime/resize.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GRAY_NOISE 0.02 /* deviation in [-1,1]: enough that no two positions begin alike */
+
+static bool is_latent(const char *path)
+{
+  size_t n = strlen(path), m = strlen(".safetensors");
+  return n > m && !strcmp(path + n - m, ".safetensors");
+}
+
+/* PyTorch's [C,h,w] to the engine's [h,w,C]. */
+static void to_rows(vq_real *z, const vq_latent *latent)
+{
+  int64_t area = (int64_t)latent->h * latent->w;
+  for (int64_t p = 0; p < area; p++)
+    for (int c = 0; c < latent->channels; c++)
+      z[p * latent->channels + c] = latent->z[c * area + p];
+}
+
+static vq_status read_latent(vq_latent *out, const char *path, const vq_network *vqgan, int h, int w)
+{
+  int C = vq_network_vqgan(vqgan)->embed_dim;
+  VQ_TRY(vq_latent_read(out, path));
+  if (out->channels == C && out->h == h && out->w == w)
+    return VQ_OK;
+  vq_status status = vq_fail(VQ_ERR_ARGUMENT, "%s: its z is %d channels of %dx%d and this run's is %d of %dx%d",
+                             path, out->channels, out->w, out->h, C, w, h);
+  vq_latent_free(out);
+  return status;
+}
+
+static vq_status read_picture(vq_image *out, const vq_settings *s, int width, int height)
+{
+  vq_image image;
+  VQ_TRY(vq_image_read(&image, s->start_file));
+  vq_status status = vq_image_fit(out, &image, width, height, s->fit);
+  vq_image_free(&image);
+  return status;
+}
+
+vq_status vq_start_check(const vq_settings *s, const vq_network *vqgan, int h, int w)
+{
+  if (s->start != VQ_START_FILE)
+    return VQ_OK;
+  if (is_latent(s->start_file)) {
+    vq_latent latent;
+    VQ_TRY(read_latent(&latent, s->start_file, vqgan, h, w));
+    vq_latent_free(&latent);
+    return VQ_OK;
+  }
+  vq_image image;
+  VQ_TRY(vq_image_read(&image, s->start_file));
+  vq_image_free(&image);
+  return VQ_OK;
+}
+
+static vq_status random_tokens(const vq_settings *s, const vq_network *vqgan, int64_t count, vq_real *z)
+{
+  const vq_vqgan_config *c = vq_network_vqgan(vqgan);
+  const vq_weight_source *weights = vq_network_weights(vqgan);
+  const char *name = c->gumbel ? "quantize.embed.weight" : "quantize.embedding.weight";
+  int64_t dim[VQ_RANK], width = c->embed_dim;
+  int rank;
+  if (!weights->shape(weights->user, name, &rank, dim) || rank != 2 || dim[0] != c->n_embed || dim[1] != width)
+    return vq_fail(VQ_ERR_NETWORK, "%s: %s is missing or of another shape", vq_network_path(vqgan), name);
+  vq_real *book = malloc((size_t)(c->n_embed * width) * sizeof *book);
+  vq_status status =
+      book ? weights->read(weights->user, name, book) : vq_fail(VQ_ERR_MEMORY, "no memory for a codebook");
+  for (int64_t i = 0; i < count && !status; i++) {
+    uint32_t row = vq_rng_below(s->seed, VQ_RNG_TOKENS, 0, (uint64_t)i, (uint32_t)c->n_embed);
+    memcpy(z + i * width, book + (int64_t)row * width, (size_t)width * sizeof *z);
+  }
+  free(book);
+  return status;
+}
+
+/* The picture that is to be encoded, [H,W,3] in [-1,1]. */
+static vq_status paint(const vq_settings *s, int width, int height, vq_real *pixels)
+{
+  size_t count = (size_t)width * (size_t)height * 3;
+  vq_image image;
+  switch (s->start) {
+  case VQ_START_GRAY:
+    for (size_t i = 0; i < count; i++)
+      pixels[i] = (vq_real)(GRAY_NOISE * vq_rng_normal(s->seed, VQ_RNG_START, 0, i));
+    return VQ_OK;
+  case VQ_START_PIXELS:
+    for (size_t i = 0; i < count; i++)
+      pixels[i] = (vq_real)(vq_rng_below(s->seed, VQ_RNG_START, 0, i, 256) / 127.5 - 1);
+    return VQ_OK;
+  case VQ_START_FILE:
+    VQ_TRY(read_picture(&image, s, width, height));
+    for (size_t i = 0; i < count; i++)
+      pixels[i] = (vq_real)(image.rgb[i] / 127.5 - 1);
+    vq_image_free(&image);
+    return VQ_OK;
+  case VQ_START_RANDOM: break;
+  }
+  return vq_fail(VQ_ERR_ARGUMENT, "there is no start number %d", (int)s->start);
+}
+
+vq_status vq_start_make(const vq_settings *s, const vq_network *vqgan, int h, int w, vq_real *z)
+{
+  int f = vq_vqgan_factor(vq_network_vqgan(vqgan)), width = w * f, height = h * f;
+  vq_latent latent;
+  vq_status status;
+  if (s->start == VQ_START_RANDOM)
+    return random_tokens(s, vqgan, (int64_t)h * w, z);
+  if (s->start == VQ_START_FILE && is_latent(s->start_file)) {
+    VQ_TRY(read_latent(&latent, s->start_file, vqgan, h, w));
+  } else {
+    vq_real *pixels = malloc((size_t)width * (size_t)height * 3 * sizeof *pixels);
+    status = pixels ? paint(s, width, height, pixels) : vq_fail(VQ_ERR_MEMORY, "no memory for a starting picture");
+    if (!status)
+      status = vq_encode_pixels(vqgan, pixels, width, height, s->threads, &latent);
+    free(pixels);
+    VQ_TRY(status);
+  }
+  to_rows(z, &latent);
+  vq_latent_free(&latent);
+  return VQ_OK;
+}
