@@ -9,7 +9,25 @@
 
 #include "autograd/tape.h"
 
+#include "kernels/activation/activation.h"
+#include "kernels/adam/adam.h"
+#include "kernels/attention/attention.h"
+#include "kernels/clamp01/clamp01.h"
+#include "kernels/conv/conv.h"
+#include "kernels/cross_entropy/cross_entropy.h"
+#include "kernels/elementwise/elementwise.h"
+#include "kernels/embed/embed.h"
+#include "kernels/group_norm/group_norm.h"
+#include "kernels/layer_norm/layer_norm.h"
 #include "kernels/linear/linear.h"
+#include "kernels/norm_act_conv/norm_act_conv.h"
+#include "kernels/patchify/patchify.h"
+#include "kernels/quantise/quantise.h"
+#include "kernels/resample/resample.h"
+#include "kernels/sphere/sphere.h"
+#include "kernels/take_row/take_row.h"
+#include "kernels/total_variation/total_variation.h"
+#include "kernels/upsample_conv/upsample_conv.h"
 
 /* Every record, for tests, benchmarks and backends; ends with NULL. */
 extern const vq_op *const vq_ops[];

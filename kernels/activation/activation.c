@@ -1,0 +1,188 @@
+/* activation.c -- functions of one element on the CPU. Contract: activation.h. */
+#include "kernels/activation/activation.h"
+
+#include "kernels/check.h"
+#include "kernels/cpu/parallel.h"
+
+#define ROW 256 /* elements are handed out in rows of this many */
+
+/* Operations for a row: with the exponential of cpu/exp.h, and with a function of the C library. */
+#define COST      (ROW * 16)
+#define COST_LIBM (ROW * 64)
+
+static int64_t rows(const vq_call *c)
+{
+  return (vq_count(c->out) + ROW - 1) / ROW;
+}
+
+static int64_t end(const vq_call *c, int64_t row)
+{
+  int64_t count = vq_count(c->out);
+  return row * ROW < count ? row * ROW : count;
+}
+
+static vq_real quick_value(vq_real x)
+{
+  return x / (1 + vq_exp((vq_real)-1.702 * x));
+}
+
+static vq_real quick_slope(vq_real x)
+{
+  vq_real s = 1 / (1 + vq_exp((vq_real)-1.702 * x));
+  return s + (vq_real)1.702 * x * s * (1 - s);
+}
+
+static vq_real exact_value(vq_real x)
+{
+  return (vq_real)(x * 0.5 * (1 + erf(x * 0.70710678118654752440)));
+}
+
+static vq_real exact_slope(vq_real x)
+{
+  double density = 0.39894228040143267794 * exp(-0.5 * x * x);
+  return (vq_real)(0.5 * (1 + erf(x * 0.70710678118654752440)) + x * density);
+}
+
+static vq_real tanh_value(vq_real x)
+{
+  return (vq_real)tanh((double)x);
+}
+
+static vq_real tanh_slope(vq_real y)
+{
+  return 1 - y * y;
+}
+
+/* The two loops over rows of elements: y = value(x), and dx (+)= dy slope(v), v the elements of FROM. */
+#define DEFINE_LOOPS(name, value, slope, FROM)                          \
+  static void name##_values(const vq_call *c, int64_t from, int64_t to) \
+  {                                                                     \
+    const vq_real *x = vq_values(c->in[0]);                             \
+    vq_real *y = vq_values(c->out);                                     \
+    for (int64_t i = from * ROW, n = end(c, to); i < n; i++)            \
+      y[i] = value(x[i]);                                               \
+  }                                                                     \
+  static void name##_slopes(const vq_call *c, int64_t from, int64_t to) \
+  {                                                                     \
+    const vq_real *v = vq_values(FROM), *dy = vq_grad(c->out);          \
+    vq_real *dx = vq_grad(c->in[0]);                                    \
+    if (vq_adds(c, 0))                                                  \
+      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)          \
+        dx[i] += dy[i] * slope(v[i]);                                   \
+    else                                                                \
+      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)          \
+        dx[i] = dy[i] * slope(v[i]);                                    \
+  }
+
+DEFINE_LOOPS(quick, quick_value, quick_slope, c->in[0])
+DEFINE_LOOPS(exact, exact_value, exact_slope, c->in[0])
+DEFINE_LOOPS(silu, vq_silu_value, vq_silu_slope, c->in[0])
+DEFINE_LOOPS(tanh, tanh_value, tanh_slope, c->out)
+
+static vq_status gelu_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
+{
+  int64_t kind = c->attr->i[0];
+  (void)saved;
+  VQ_TRY(vq_check_types(c, "gelu", 0));
+  if (kind != VQ_GELU_QUICK && kind != VQ_GELU_EXACT)
+    return vq_fail(VQ_ERR_ARGUMENT, "gelu: kind is %lld and must be VQ_GELU_QUICK or VQ_GELU_EXACT",
+                   (long long)kind);
+  *out = vq_shape_of(c->in[0]);
+  return VQ_OK;
+}
+
+static vq_status gelu_forward_cpu(const vq_call *c)
+{
+  bool quick = c->attr->i[0] == VQ_GELU_QUICK;
+  vq_parallel_rows(c, rows(c), quick ? COST : COST_LIBM, quick ? quick_values : exact_values);
+  return VQ_OK;
+}
+
+static vq_status gelu_backward_cpu(const vq_call *c)
+{
+  bool quick = c->attr->i[0] == VQ_GELU_QUICK;
+  vq_parallel_rows(c, rows(c), quick ? COST : COST_LIBM, quick ? quick_slopes : exact_slopes);
+  return VQ_OK;
+}
+
+static vq_status silu_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
+{
+  (void)saved;
+  VQ_TRY(vq_check_types(c, "silu", 0));
+  *out = vq_shape_of(c->in[0]);
+  return VQ_OK;
+}
+
+static vq_status silu_forward_cpu(const vq_call *c)
+{
+  vq_parallel_rows(c, rows(c), COST, silu_values);
+  return VQ_OK;
+}
+
+static vq_status silu_backward_cpu(const vq_call *c)
+{
+  vq_parallel_rows(c, rows(c), COST, silu_slopes);
+  return VQ_OK;
+}
+
+static vq_status tanh_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
+{
+  (void)saved;
+  VQ_TRY(vq_check_types(c, "tanh", 0));
+  *out = vq_shape_of(c->in[0]);
+  return VQ_OK;
+}
+
+static vq_status tanh_forward_cpu(const vq_call *c)
+{
+  vq_parallel_rows(c, rows(c), COST_LIBM, tanh_values);
+  return VQ_OK;
+}
+
+static vq_status tanh_backward_cpu(const vq_call *c)
+{
+  vq_parallel_rows(c, rows(c), COST, tanh_slopes);
+  return VQ_OK;
+}
+
+const vq_op vq_op_gelu = {
+    .name = "gelu",
+    .reads = {VQ_READS_IN(0)},
+    .gives = 1,
+    .shape = gelu_shape,
+    .forward = gelu_forward_cpu,
+    .backward = gelu_backward_cpu,
+};
+
+const vq_op vq_op_silu = {
+    .name = "silu",
+    .reads = {VQ_READS_IN(0)},
+    .gives = 1,
+    .shape = silu_shape,
+    .forward = silu_forward_cpu,
+    .backward = silu_backward_cpu,
+};
+
+const vq_op vq_op_tanh = {
+    .name = "tanh",
+    .reads = {VQ_READS_OUT},
+    .gives = 1,
+    .shape = tanh_shape,
+    .forward = tanh_forward_cpu,
+    .backward = tanh_backward_cpu,
+};
+
+vq_tensor *vq_gelu(vq_tape *tape, vq_tensor *x, vq_gelu_kind kind)
+{
+  return vq_record(tape, &vq_op_gelu, VQ_INPUTS(x), &(vq_attr){.i = {kind}});
+}
+
+vq_tensor *vq_silu(vq_tape *tape, vq_tensor *x)
+{
+  return vq_record(tape, &vq_op_silu, VQ_INPUTS(x), NULL);
+}
+
+vq_tensor *vq_tanh(vq_tape *tape, vq_tensor *x)
+{
+  return vq_record(tape, &vq_op_tanh, VQ_INPUTS(x), NULL);
+}

@@ -1,0 +1,34 @@
+/* conv.h -- convolutions on the CPU: the one seam behind which oneDNN may stand in for plain loops.
+ *
+ *   y[n,r,q,o] = bias[o] + skip[n,r,q,o]
+ *              + sum over u, v, i of weight[o,u,v,i] * p[n, r*stride - top + u, q*stride - left + v, i]
+ *
+ * where the picture p is x [n,h,w,ci], or, with `upsample`, x with every pixel repeated twice both ways [n,2h,2w,ci], and
+ * is zero outside. Only a correlation forward stands behind the seam: the gradient with regard to x is one too, of dy
+ * with other weights (kernels/conv/gradients.h).
+ */
+#ifndef VQ_KERNELS_CPU_CONV_H
+#define VQ_KERNELS_CPU_CONV_H
+
+#include "autograd/device.h"
+
+typedef struct vq_conv_args {
+  int64_t n, h, w, ci; /* x */
+  int64_t kh, kw, co;  /* weight [co,kh,kw,ci] */
+  int64_t stride;
+  int64_t top, left; /* zeros above and left of p, 0 <= top < kh; those below and right follow from oh and ow */
+  int64_t oh, ow;    /* y [n,oh,ow,co] */
+  bool upsample;
+  const vq_real *x, *weight;
+  const vq_real *bias, *skip; /* NULL: none */
+  bool add;                   /* y is added to; then bias and skip are NULL */
+  vq_real *y;
+} vq_conv_args;
+
+/* Bytes of scratch for it: from the sizes alone, whatever the number of threads. */
+size_t vq_conv_cpu_scratch(const vq_conv_args *a);
+
+/* As tasks on the device's threads whose cut depends on the sizes alone. */
+vq_status vq_conv_cpu(vq_device *device, const vq_conv_args *a, void *scratch);
+
+#endif

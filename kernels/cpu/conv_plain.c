@@ -1,0 +1,112 @@
+/* conv_plain.c -- convolutions as matrix products: the build without oneDNN, and the double oracle.
+ *
+ * A strip of output pixels is one product: the values that each pixel reads, side by side, [pixels, kh*kw*ci], times the
+ * weights transposed. Tasks are strips, cut across the output channels too where a picture has few strips. They run in
+ * LANES queues, lane l taking tasks l, l + LANES ...: each lane has a buffer of its own, so the scratch is bounded and
+ * depends on the sizes alone.
+ */
+#include "kernels/cpu/conv.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/im2col.h"
+
+#define LANES        32
+#define LANE_BYTES   ((int64_t)2 << 20) /* a strip's buffer: about what a second-level cache holds */
+#define LEAST_PIXELS 16                 /* fewer would read the weights again for too little work */
+#define MOST_PIXELS  256
+#define FEW_COLUMNS  128 /* output channels of a task where there are few strips */
+
+typedef struct cut {
+  int64_t strip, strips;   /* output pixels of a task, and in how many strips that leaves them */
+  int64_t columns, across; /* the same for output channels */
+  int64_t tasks, lanes;
+  bool direct; /* a 1x1 convolution reads x as it lies */
+} cut;
+
+static int64_t least(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+  return a > b ? a : b;
+}
+
+static cut cut_of(const vq_conv_args *a)
+{
+  int64_t pixels = a->n * a->oh * a->ow, reads = a->kh * a->kw * a->ci;
+  int64_t fits = LANE_BYTES / (reads * (int64_t)sizeof(vq_real));
+  cut c;
+  c.strip = most(LEAST_PIXELS, least(fits, most(64, least(pixels / LANES, MOST_PIXELS))));
+  c.strips = (pixels + c.strip - 1) / c.strip;
+  c.columns = c.strips < LANES ? FEW_COLUMNS : a->co;
+  c.across = (a->co + c.columns - 1) / c.columns;
+  c.tasks = c.strips * c.across;
+  c.lanes = least(LANES, c.tasks);
+  c.direct = a->kh == 1 && a->kw == 1 && a->stride == 1 && a->oh == a->h && a->ow == a->w && !a->upsample;
+  return c;
+}
+
+size_t vq_conv_cpu_scratch(const vq_conv_args *a)
+{
+  cut c = cut_of(a);
+  return c.direct ? 0 : (size_t)(c.lanes * c.strip * a->kh * a->kw * a->ci) * sizeof(vq_real);
+}
+
+/* y starts as bias + skip, and the product is added to it. */
+static void start_rows(const vq_conv_args *a, int64_t from, int64_t to, int64_t column, int64_t columns)
+{
+  for (int64_t pixel = from; pixel < to; pixel++) {
+    vq_real *y = a->y + pixel * a->co + column;
+    const vq_real *skip = a->skip ? a->skip + pixel * a->co + column : NULL;
+    const vq_real *bias = a->bias ? a->bias + column : NULL;
+    for (int64_t o = 0; o < columns; o++)
+      y[o] = (bias ? bias[o] : 0) + (skip ? skip[o] : 0);
+  }
+}
+
+typedef struct job {
+  const vq_conv_args *a;
+  cut c;
+  vq_real *scratch;
+} job;
+
+static void run_task(const job *j, int64_t task, vq_real *buffer)
+{
+  const vq_conv_args *a = j->a;
+  int64_t reads = a->kh * a->kw * a->ci;
+  int64_t from = task / j->c.across * j->c.strip, to = least(from + j->c.strip, a->n * a->oh * a->ow);
+  int64_t column = task % j->c.across * j->c.columns, columns = least(j->c.columns, a->co - column);
+  bool starts = a->bias || a->skip;
+  if (!j->c.direct)
+    vq_im2col(a, from, to, 0, a->kh, 0, a->kw, buffer);
+  if (starts)
+    start_rows(a, from, to, column, columns);
+  vq_gemm(&(vq_gemm_args){.tb = true,
+                          .m = to - from,
+                          .n = columns,
+                          .k = reads,
+                          .alpha = 1,
+                          .a = j->c.direct ? a->x + from * reads : buffer,
+                          .lda = reads,
+                          .b = a->weight + column * reads,
+                          .ldb = reads,
+                          .beta = starts || a->add,
+                          .c = a->y + from * a->co + column,
+                          .ldc = a->co});
+}
+
+static void lane_task(void *context, int64_t lane)
+{
+  const job *j = context;
+  vq_real *buffer = j->c.direct ? NULL : j->scratch + lane * j->c.strip * j->a->kh * j->a->kw * j->a->ci;
+  for (int64_t task = lane; task < j->c.tasks; task += j->c.lanes)
+    run_task(j, task, buffer);
+}
+
+vq_status vq_conv_cpu(vq_device *device, const vq_conv_args *a, void *scratch)
+{
+  job j = {a, cut_of(a), scratch};
+  vq_parallel(device->threads, j.c.lanes, lane_task, &j);
+  return VQ_OK;
+}

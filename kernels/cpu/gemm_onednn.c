@@ -1,0 +1,24 @@
+/* gemm_onednn.c -- matrix products by oneDNN 2 or 3, one thread a call. */
+#include "kernels/cpu/gemm.h"
+
+#include <dnnl.h>
+#include <omp.h>
+
+/* oneDNN takes as many threads as OpenMP offers to the calling thread. The library shares work out itself, so that bits
+ * do not depend on the number of threads: each call gets one, and the caller's own setting is put back. */
+void vq_gemm(const vq_gemm_args *g)
+{
+  int threads = omp_get_max_threads();
+  omp_set_num_threads(1);
+  dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, g->alpha, g->a, g->lda, g->b, g->ldb, g->beta, g->c,
+             g->ldc);
+  omp_set_num_threads(threads);
+}
+
+#define TEXT2(x) #x
+#define TEXT(x)  TEXT2(x)
+
+const char *vq_gemm_backend(void)
+{
+  return "oneDNN " TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH);
+}

@@ -1,0 +1,137 @@
+/* norm_act_conv.c -- norm_act_conv on the CPU. Contract: norm_act_conv.h. */
+#include "kernels/norm_act_conv/norm_act_conv.h"
+
+#include "kernels/check.h"
+#include "kernels/conv/gradients.h"
+
+enum { X, G, B, W, BIAS, SKIP };
+enum { GROUPS, ACT }; /* attr->i */
+enum { EPS };         /* attr->f */
+
+static vq_norm norm_sizes(const vq_call *c)
+{
+  return vq_norm_sizes(c->in[X], c->attr->i[GROUPS], c->attr->f[EPS], (vq_act)c->attr->i[ACT]);
+}
+
+static vq_conv_args conv_sizes(const vq_call *c)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  return (vq_conv_args){.n = x->dim[0],
+                        .h = x->dim[1],
+                        .w = x->dim[2],
+                        .ci = x->dim[3],
+                        .kh = w->dim[1],
+                        .kw = w->dim[2],
+                        .co = w->dim[0],
+                        .stride = 1,
+                        .top = w->dim[1] / 2,
+                        .left = w->dim[2] / 2,
+                        .oh = x->dim[1],
+                        .ow = x->dim[2]};
+}
+
+static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  const char *op = "norm_act_conv";
+  VQ_TRY(vq_check_types(c, op, 0));
+  VQ_TRY(vq_check_rank(op, "x", x, 4));
+  VQ_TRY(vq_norm_check(op, x, c->in[G], c->in[B], c->attr->i[GROUPS], c->attr->f[EPS]));
+  if (c->attr->i[ACT] != VQ_ACT_NONE && c->attr->i[ACT] != VQ_ACT_SILU)
+    return vq_fail(VQ_ERR_ARGUMENT, "%s: there is no activation number %lld", op, (long long)c->attr->i[ACT]);
+  VQ_TRY(vq_check_dims(op, "w", w, 4, -1, -1, -1, vq_last(x)));
+  if (w->dim[1] != w->dim[2] || (w->dim[1] != 1 && w->dim[1] != 3))
+    return vq_fail(VQ_ERR_SHAPE, "%s: the kernel is %lldx%lld and must be 1x1 or 3x3", op, (long long)w->dim[1],
+                   (long long)w->dim[2]);
+  *out = vq_shape_of(x);
+  out->dim[3] = w->dim[0];
+  *saved = vq_norm_saved(x, c->attr->i[GROUPS]);
+  if (c->in[BIAS])
+    VQ_TRY(vq_check_dims(op, "bias", c->in[BIAS], 1, w->dim[0], -1, -1, -1));
+  if (c->in[SKIP])
+    VQ_TRY(vq_check_same(op, "skip", c->in[SKIP], out));
+  return VQ_OK;
+}
+
+static size_t aligned(size_t bytes)
+{
+  return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
+}
+
+/* Scratch is h or dh, like x, and then what the norm and the convolution want one after the other. */
+static size_t hidden_bytes(const vq_call *c)
+{
+  return aligned((size_t)vq_count(c->in[X]) * sizeof(vq_real));
+}
+
+static size_t norm_act_conv_scratch(const vq_call *c, bool backward)
+{
+  vq_norm norm = norm_sizes(c);
+  vq_conv_args conv = conv_sizes(c);
+  size_t of_norm = vq_norm_scratch(&norm);
+  size_t of_conv = backward ? vq_conv_dx_scratch(&conv, c->in[W]) : vq_conv_cpu_scratch(&conv);
+  return hidden_bytes(c) + (of_norm > of_conv ? of_norm : of_conv);
+}
+
+static vq_status norm_act_conv_prepare(const vq_call *c)
+{
+  return vq_conv_prepare(c, X, W, 1);
+}
+
+static vq_norm norm_of(const vq_call *c)
+{
+  vq_norm norm = norm_sizes(c);
+  norm.x = vq_values(c->in[X]);
+  norm.g = vq_values(c->in[G]);
+  norm.b = vq_values(c->in[B]);
+  norm.statistics = vq_values(c->saved);
+  return norm;
+}
+
+static vq_status norm_act_conv_forward_cpu(const vq_call *c)
+{
+  vq_norm norm = norm_of(c);
+  vq_conv_args conv = conv_sizes(c);
+  vq_real *h = c->scratch;
+  void *scratch = (char *)c->scratch + hidden_bytes(c);
+  vq_norm_measure(c->device->threads, &norm, scratch);
+  vq_norm_apply(c->device->threads, &norm, h);
+  conv.x = h;
+  conv.weight = vq_values(c->in[W]);
+  conv.bias = c->in[BIAS] ? vq_values(c->in[BIAS]) : NULL;
+  conv.skip = c->in[SKIP] ? vq_values(c->in[SKIP]) : NULL;
+  conv.y = vq_values(c->out);
+  return vq_conv_cpu(c->device, &conv, scratch);
+}
+
+static vq_status norm_act_conv_backward_cpu(const vq_call *c)
+{
+  vq_norm norm = norm_of(c);
+  vq_conv_args conv = conv_sizes(c);
+  vq_real *dh = c->scratch;
+  void *scratch = (char *)c->scratch + hidden_bytes(c);
+  VQ_TRY(vq_conv_dx(c->device, &conv, c->in[W], vq_grad(c->out), false, dh, scratch));
+  vq_norm_gradients d = {.dv = dh, .dx = vq_grad(c->in[X]), .adds_dx = vq_adds(c, X)};
+  vq_norm_back(c->device->threads, &norm, &d, scratch);
+  return VQ_OK;
+}
+
+const vq_op vq_op_norm_act_conv = {
+    .name = "norm_act_conv",
+    .reads = {[X] = VQ_READS_IN(X) | VQ_READS_IN(G) | VQ_READS_IN(B) | VQ_READS_IN(W) | VQ_READS_SAVED},
+    .passes = 1u << SKIP,
+    .gives = 1u << X | 1u << SKIP,
+    .optional = 1u << BIAS | 1u << SKIP,
+    .shape = norm_act_conv_shape,
+    .scratch = norm_act_conv_scratch,
+    .prepare = norm_act_conv_prepare,
+    .forward = norm_act_conv_forward_cpu,
+    .backward = norm_act_conv_backward_cpu,
+};
+
+vq_tensor *vq_norm_act_conv(vq_tape *tape, vq_tensor *x, vq_tensor *g, vq_tensor *b, int groups, double eps,
+                            vq_act act, vq_tensor *w, vq_tensor *bias, vq_tensor *skip)
+{
+  vq_attr attr = {.i = {groups, act}, .f = {eps}};
+  return vq_record(tape, &vq_op_norm_act_conv, VQ_INPUTS(x, g, b, w, bias, skip), &attr);
+}

@@ -1,0 +1,156 @@
+/* upsample_conv.c -- upsample_conv on the CPU. Contract: upsample_conv.h. */
+#include "kernels/upsample_conv/upsample_conv.h"
+
+#include "kernels/check.h"
+#include "kernels/cpu/conv.h"
+
+enum { X, W, B };
+
+static vq_status upsample_conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  (void)saved;
+  VQ_TRY(vq_check_types(c, "upsample_conv", 0));
+  VQ_TRY(vq_check_rank("upsample_conv", "x", x, 4));
+  VQ_TRY(vq_check_dims("upsample_conv", "w", w, 4, -1, 3, 3, vq_last(x)));
+  *out = vq_shape_of(x);
+  out->dim[1] *= 2;
+  out->dim[2] *= 2;
+  out->dim[3] = w->dim[0];
+  if (c->in[B])
+    VQ_TRY(vq_check_dims("upsample_conv", "b", c->in[B], 1, w->dim[0], -1, -1, -1));
+  return VQ_OK;
+}
+
+static vq_conv_args forwards(const vq_call *c)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  return (vq_conv_args){.n = x->dim[0],
+                        .h = x->dim[1],
+                        .w = x->dim[2],
+                        .ci = x->dim[3],
+                        .kh = 3,
+                        .kw = 3,
+                        .co = w->dim[0],
+                        .stride = 1,
+                        .top = 1,
+                        .left = 1,
+                        .oh = 2 * x->dim[1],
+                        .ow = 2 * x->dim[2],
+                        .upsample = true};
+}
+
+static vq_conv_args backwards(const vq_call *c)
+{
+  const vq_tensor *x = c->in[X], *w = c->in[W];
+  return (vq_conv_args){.n = x->dim[0],
+                        .h = 2 * x->dim[1],
+                        .w = 2 * x->dim[2],
+                        .ci = w->dim[0],
+                        .kh = 4,
+                        .kw = 4,
+                        .co = x->dim[3],
+                        .stride = 2,
+                        .top = 1,
+                        .left = 1,
+                        .oh = x->dim[1],
+                        .ow = x->dim[2]};
+}
+
+/* ---- the weights, spread ---- */
+
+static size_t spread_bytes(const vq_tensor *w)
+{
+  size_t bytes = (size_t)(w->dim[0] * 16 * w->dim[3]) * sizeof(vq_real);
+  return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
+}
+
+typedef struct spread_job {
+  const vq_real *w;
+  vq_real *spread;
+  int64_t O, I;
+} spread_job;
+
+static void spread_task(void *context, int64_t i)
+{
+  static const int first[4] = {2, 1, 0, 0}, last[4] = {2, 2, 1, 0};
+  const spread_job *j = context;
+  for (int s = 0; s < 4; s++)
+    for (int t = 0; t < 4; t++)
+      for (int64_t o = 0; o < j->O; o++) {
+        vq_real sum = 0;
+        for (int u = first[s]; u <= last[s]; u++)
+          for (int v = first[t]; v <= last[t]; v++)
+            sum += j->w[((o * 3 + u) * 3 + v) * j->I + i];
+        j->spread[((i * 4 + s) * 4 + t) * j->O + o] = sum;
+      }
+}
+
+static void spread(vq_device *device, const vq_tensor *w, vq_real *to)
+{
+  spread_job j = {vq_values(w), to, w->dim[0], w->dim[3]};
+  vq_parallel(device->threads, j.I, spread_task, &j);
+}
+
+static vq_status upsample_conv_prepare(const vq_call *c)
+{
+  vq_tensor *w = c->in[W];
+  if (!c->in[X]->wants || !w->weight || w->prepared)
+    return VQ_OK;
+  VQ_TRY(vq_weights_take(c->device, spread_bytes(w), &w->prepared));
+  if (!c->device->plan)
+    spread(c->device, w, w->prepared);
+  return VQ_OK;
+}
+
+/* ---- kernels ---- */
+
+static size_t upsample_conv_scratch(const vq_call *c, bool backward)
+{
+  vq_conv_args a = backward ? backwards(c) : forwards(c);
+  return vq_conv_cpu_scratch(&a) + (backward && !c->in[W]->prepared ? spread_bytes(c->in[W]) : 0);
+}
+
+static vq_status upsample_conv_forward_cpu(const vq_call *c)
+{
+  vq_conv_args a = forwards(c);
+  a.x = vq_values(c->in[X]);
+  a.weight = vq_values(c->in[W]);
+  a.bias = c->in[B] ? vq_values(c->in[B]) : NULL;
+  a.y = vq_values(c->out);
+  return vq_conv_cpu(c->device, &a, c->scratch);
+}
+
+static vq_status upsample_conv_backward_cpu(const vq_call *c)
+{
+  vq_conv_args a = backwards(c);
+  const vq_tensor *w = c->in[W];
+  void *scratch = c->scratch;
+  a.weight = w->prepared;
+  if (!w->prepared) {
+    spread(c->device, w, scratch);
+    a.weight = scratch;
+    scratch = (char *)scratch + spread_bytes(w);
+  }
+  a.x = vq_grad(c->out);
+  a.y = vq_grad(c->in[X]);
+  a.add = vq_adds(c, X);
+  return vq_conv_cpu(c->device, &a, scratch);
+}
+
+const vq_op vq_op_upsample_conv = {
+    .name = "upsample_conv",
+    .reads = {[X] = VQ_READS_IN(W)},
+    .gives = 1u << X,
+    .optional = 1u << B,
+    .shape = upsample_conv_shape,
+    .scratch = upsample_conv_scratch,
+    .prepare = upsample_conv_prepare,
+    .forward = upsample_conv_forward_cpu,
+    .backward = upsample_conv_backward_cpu,
+};
+
+vq_tensor *vq_upsample_conv(vq_tape *tape, vq_tensor *x, vq_tensor *w, vq_tensor *b)
+{
+  return vq_record(tape, &vq_op_upsample_conv, VQ_INPUTS(x, w, b), NULL);
+}

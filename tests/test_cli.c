@@ -1,0 +1,248 @@
+/* test_cli.c -- the tool's words: what it takes, what it refuses and how it says so. */
+#include "tests/cli.h"
+
+#include <jansson.h>
+#include "loaders/npy.h"
+
+TestSuite(cli, .init = scratch_create, .fini = scratch_remove, .timeout = 300);
+
+typedef struct refusal {
+  int status;
+  const char *says, *words[8];
+} refusal;
+
+static const refusal refusals[] = {
+    {2, "usage: vqgen", {NULL}},
+    {2, "no prompt", {"generate"}},
+    {2, "no text", {""}},
+    {2, "weight", {"a:nan"}},
+    /* unknown ones, with the nearest known */
+    {2, "unknown option --sede: did you mean --seed?", {"a", "--sede", "3"}},
+    {2, "did you mean --cutouts?", {"a", "--cutout=3"}},
+    {2, "did you mean --seed?", {"a", "-seed", "3"}},
+    {2, "did you mean --save-every?", {"a", "--save-evrey", "3"}},
+    {2, "did you mean --pad?", {"tokenize", "a", "--pat"}},
+    {2, "did you mean --help?", {"devices", "--hepl"}},
+    {2, "did you mean the subcommand generate?", {"genrate", "a"}},
+    {2, "did you mean the subcommand plan?", {"plna"}},
+    {2, "did you mean the subcommand tokenize?", {"tokenise", "a"}},
+    {2, "did you mean the subcommand resume?", {"resmue", "a"}},
+    /* the words of other tools */
+    {2, "vqgen \"TEXT\"", {"-p", "a cat"}},
+    {2, "-n N", {"a", "-i", "3"}},
+    {2, "--init PICTURE", {"a", "-ii", "x.png"}},
+    {2, "--init-weight, which is not in this version yet", {"a", "-iw", "1"}},
+    {2, "--cutouts N", {"a", "-cuts", "3"}},
+    {2, "--seed N", {"a", "-sd", "3"}},
+    {2, "--clip FILE", {"a", "-m", "ViT-B/32"}},
+    {2, "a network's file carries its settings", {"a", "-conf", "x.yaml"}},
+    {2, "--vqgan FILE", {"a", "-ckpt", "x.ckpt"}},
+    {2, "--lr X", {"a", "--step_size", "1"}},
+    {2, "one word, WxH: 512x512", {"a", "-s", "512", "512"}},
+    /* values */
+    {2, "wants a value: N", {"a", "-n"}},
+    {2, "takes no value", {"a", "--trap=yes"}},
+    {2, "\"1.5\" is not an integer", {"a", "-n1.5"}},
+    {2, "-2 is not from -1", {"a", "-n", "-2"}},
+    {2, "too large", {"a", "--seed", "99999999999999999999"}},
+    {2, "\"0x10\" is not a number", {"a", "--lr", "0x10"}},
+    {2, "\"nan\" is not a number", {"a", "--lr", "nan"}},
+    {2, "a side has 1 to", {"a", "-s", "0x64"}},
+    {2, "not a size", {"a", "-s", "wide"}},
+    {2, "no schedule", {"a", "--lr-schedule", "linear"}},
+    {2, "LEAST:MOST", {"a", "--cut-size", "1"}},
+    {2, "does not rise", {"a", "--cut-size", "1:0.5"}},
+    {2, "none of pool|lanczos", {"a", "--cut-method", "kornia"}},
+    {2, "pairs", {"a", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors"}},
+    {2, "--json is for --plan", {"a", "--json"}},
+    {2, "ends in .png", {"a", "-o", "picture"}},
+    {2, "both write to standard output", {"a", "-o", "-", "--progress", "json"}},
+    /* what is there in name only */
+    {2, "phases", {"dawn ^ dusk"}},
+    {2, "--device cuda is not in this version yet", {"a", "--device", "cuda"}},
+    {2, "--device cuda:1 is not in this version yet", {"a", "--device=cuda:1"}},
+    {2, "--precision bf16 is not in this version yet", {"a", "--precision", "bf16"}},
+    {2, "--init gradient is not in this version yet", {"a", "--init", "gradient"}},
+    {2, "networks by name are not in this version yet", {"a", "--vqgan", "imagenet_16384"}},
+    {2, "is not in this version yet", {"a", "--clip", "x.safetensors", "--clip", "y.safetensors"}},
+    {2, "weight (:0.5) is not in this version yet", {"embed", "--text", "a", "--clip", VQ_TEST_WEIGHTS "/clip.safetensors:0.5"}},
+    {2, ".jpg is not in this version yet", {"a", "-o", "a.jpg"}},
+    {2, ".webp is not in this version yet", {"a", "-o", "a.webp"}},
+    /* the others */
+    {2, "no text", {"tokenize"}},
+    {2, "give one", {"tokenize", "a", "--clip", "x.safetensors", "--vocab", "y"}},
+    {1, "nowhere.txt: No such file", {"tokenize", "a", "--vocab", "nowhere.txt"}},
+    {2, "either --text or --image", {"embed"}},
+    {2, "either --text or --image", {"embed", "--text", "a", "--image", "b"}},
+    {2, "neither behind", {"embed", "a"}},
+    {2, "no picture", {"score", "--prompt", "a", "x.png"}},
+    {2, "no text", {"score", "x.png"}},
+    {1, "x.png", {"score", "x.png", "--prompt", "a"}},
+    {2, "0 pictures", {"encode", "-o", "x.safetensors"}},
+    {2, "no -o", {"encode", "x.png"}},
+    {2, "no -o", {"decode", "x.safetensors"}},
+    {2, "no --given", {"trace", "-o", "x.safetensors"}},
+    {1, "nowhere", {"encode", "x.png", "-o", "nowhere/x.safetensors"}},
+    {1, "nowhere", {"a", "-o", "nowhere/x.png"}},
+    {1, "x.safetensors", {"a", "--vqgan", "x.safetensors", "--clip", "y.safetensors"}},
+};
+
+Test(cli, refuses)
+{
+  for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+    const refusal *r = &refusals[i];
+    said s = tool_run(NULL, r->words);
+    cr_expect(s.status == r->status && strstr(s.err, r->says) && !*s.out, "%s %s %s: %d\n%s%s",
+              r->words[0] ? r->words[0] : "", r->words[0] && r->words[1] ? r->words[1] : "", r->says, s.status, s.out, s.err);
+    forget(&s);
+  }
+  cr_expect_eq(scratch_entries(), 0, "a refusal left a file");
+}
+
+/* All that the finished interface has and this version has not. */
+Test(cli, refuses_later_things_by_name)
+{
+  static const char *const options[] = {
+      "--recipe", "--optimizer",  "--augment", "--cutout-chunk", "--init-weight",    "--ema",     "--image-prompt",
+      "--mask",   "--count",      "--frames",  "--noise-prompt", "--phase-every",    "--video",   "--zoom-scale",
+      "--zoom",   "--snapshot",   "--preview", "--metadata",     "--snapshot-every", "--config",  "--model-name",
+      "--print-tape",
+  };
+  static const char *const subcommands[] = {"resume", "replay", "reveal", "convert", "inspect", "batch", "doctor"};
+  char want[96];
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+    said s = TOOL("a cat", options[i], "1");
+    snprintf(want, sizeof want, "vqgen: %s is not in this version yet", options[i]);
+    cr_expect(s.status == 2 && strstr(s.err, want), "%s: %d\n%s", options[i], s.status, s.err);
+    forget(&s);
+  }
+  for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++) {
+    said s = TOOL(subcommands[i], "x");
+    snprintf(want, sizeof want, "vqgen: %s is not in this version yet", subcommands[i]);
+    cr_expect(s.status == 2 && strstr(s.err, want), "%s: %d\n%s", subcommands[i], s.status, s.err);
+    forget(&s);
+  }
+}
+
+Test(cli, helps)
+{
+  static const char *const subcommands[] = {"generate", "plan",   "tokenize", "embed",  "score",
+                                            "encode",   "decode", "trace",    "devices"};
+  char name[64];
+  for (size_t i = 0; i < sizeof subcommands / sizeof *subcommands; i++) {
+    said s = TOOL_OK(subcommands[i], "--help");
+    char *examples = strstr(s.out, "\nExamples:\n");
+    snprintf(name, sizeof name, "usage: vqgen %s ", subcommands[i]);
+    cr_expect(!strncmp(s.out, name, strlen(name)) && examples && !*s.err, "%s", s.out);
+    int lines = 0;
+    for (char *p = examples ? examples + 11 : NULL; p && *p; p = strchr(p, '\n') + 1)
+      lines += !strncmp(p, "  vqgen ", 8);
+    cr_expect(lines == 2 || lines == 3, "%s has %d examples", subcommands[i], lines);
+    forget(&s);
+    s = TOOL_OK(subcommands[i], "--version");
+    cr_expect(!strncmp(s.out, "vqgen ", 6));
+    forget(&s);
+  }
+  /* defaults are those of the networks in use */
+  said s = TOOL_OK("--help");
+  cr_expect(strstr(s.out, "tokenize"));
+  forget(&s);
+  s = TOOL_OK("generate", "--help");
+  cr_expect(strstr(s.out, "[linear:") && strstr(s.out, VQ_TEST_WEIGHTS "/vqgan.safetensors"), "%s", s.out);
+  forget(&s);
+  s = TOOL_OK("generate", TINY, "--help");
+  cr_expect(strstr(s.out, "[256x256]") && strstr(s.out, "[constant]"), "%s", s.out);
+  forget(&s);
+}
+
+Test(cli, output_that_cannot_be_written_is_a_failure)
+{
+  if (access("/dev/full", W_OK))
+    cr_skip_test("there is no /dev/full");
+  cr_expect_eq(tool_wait(TOOL_START("/dev/full", "--help")), 1);
+  cr_expect_eq(tool_wait(TOOL_START("/dev/full", "devices")), 1);
+}
+
+/* ---- subcommands that read and print ---- */
+
+static json_t *parse(const char *text)
+{
+  json_error_t error;
+  json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+  cr_assert(value, "%s in\n%s", error.text, text);
+  return value;
+}
+
+static double at(const json_t *list, size_t i, size_t j)
+{
+  return json_number_value(json_array_get(json_array_get(list, i), j));
+}
+
+/* The reference's 40 prompts; one has a NUL and cannot be an argument, one has line ends and cannot be a line. */
+Test(cli, tokenizes)
+{
+  enum { PROMPTS = 40, CONTEXT = 77 };
+  json_error_t error;
+  vq_npy golden;
+  json_t *prompts = json_load_file(VQ_TEST_DATA "/reference/prompts.json", JSON_ALLOW_NUL, &error);
+  const char *words[PROMPTS + 8] = {"tokenize", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors", "--pad", "--"};
+  int given[PROMPTS], n = 0;
+  int32_t want[PROMPTS * CONTEXT];
+  cr_assert(json_array_size(prompts) == PROMPTS, "%s", error.text);
+  expect_ok(vq_npy_read(&golden, VQ_TEST_DATA "/reference/tokens_544.npy"));
+  cr_assert(vq_file_tensor_count(&golden.tensor) == PROMPTS * CONTEXT);
+  expect_ok(vq_file_tensor_read_i32(&golden.tensor, want));
+  for (int i = 0; i < PROMPTS; i++) {
+    const json_t *p = json_array_get(prompts, (size_t)i);
+    if (strlen(json_string_value(p)) == json_string_length(p)) {
+      words[5 + n] = json_string_value(p);
+      given[n++] = i;
+    }
+  }
+  said s = tool_ok(tool_run(NULL, words), "tokenize");
+  char *line = strtok(s.out, "\n");
+  for (int k = 0; k < n; k++, line = strtok(NULL, "\n")) {
+    cr_assert(line, "only %d lines for %d texts", k, n);
+    json_t *ids = parse(line);
+    cr_expect_eq(json_array_size(ids), CONTEXT);
+    for (size_t j = 0; j < CONTEXT; j++)
+      cr_expect_eq(json_integer_value(json_array_get(ids, j)), want[given[k] * CONTEXT + (int)j], "prompt %d, token %zu",
+                   given[k], j);
+    json_decref(ids);
+  }
+  cr_expect(!line);
+  forget(&s);
+  json_decref(prompts);
+  vq_npy_free(&golden);
+}
+
+Test(cli, tokenizes_lines)
+{
+  put_file(in_scratch("lines"), "a\n\na", 4);
+  said s = tool_ok(TOOL_FROM("lines", "tokenize", "-", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors"), "-");
+  cr_expect_str_eq(s.out, "[542, 320, 543]\n[542, 543]\n[542, 320, 543]\n");
+  forget(&s);
+  char text[256] = "";
+  for (int i = 0; i < 100; i++)
+    strcat(text, "a ");
+  s = TOOL_OK("tokenize", text, "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors");
+  cr_expect(strstr(s.err, "102 tokens") && strstr(s.out, ", 543]"), "%s%s", s.err, s.out);
+  forget(&s);
+  s = TOOL("tokenize", text, "--strict", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors");
+  cr_expect(s.status == 2 && !*s.out && strstr(s.err, "102"), "%d %s", s.status, s.err);
+  forget(&s);
+}
+
+Test(cli, embeds_as_the_reference)
+{
+  vq_npy golden, ours;
+  float want[2][32], got[2][32];
+  said s = TOOL_OK("embed", "--text", "a painting of an apple in a fruit bowl", "", "--clip",
+                   VQ_TEST_DATA "/reference/clip_tinyA.safetensors");
+  forget(&s);
+  cr_assert_fail("%s", s.out);
+  (void)want;
+  (void)got;
+  (void)golden;
+  (void)ours;
+}

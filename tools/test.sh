@@ -1,0 +1,70 @@
+#!/bin/sh
+# test.sh -- builds vqgen three times and runs all tests in each: as it ships, with AddressSanitizer and
+# UndefinedBehaviorSanitizer, and with ThreadSanitizer.
+#
+#   sh tools/test.sh [--no-install] [release] [asan] [tsan]
+#
+# Installs what is missing first (it says what); --no-install only reports it. Builds lie in build/release, build/asan
+# and build/tsan, and are used again. Fails if anything fails, after everything has run.
+set -eu
+
+cd "$(dirname "$0")/.."
+no_install=
+builds=
+for word in "$@"; do
+  case $word in
+  --no-install) no_install=--no-install ;;
+  release | asan | tsan) builds="$builds $word" ;;
+  -h | --help)
+    sed -n '2,8s/^# \{0,1\}//p' tools/test.sh
+    exit 0
+    ;;
+  *)
+    echo "test.sh: \"$word\" is none of --no-install, release, asan, tsan" >&2
+    exit 2
+    ;;
+  esac
+done
+
+# Sanitizers do not see into oneDNN, whose code is made at run time: they run on the plain loops.
+options() {
+  case $1 in
+  release) echo "-Dtests=enabled" ;;
+  asan) echo "-Dtests=enabled -Dbuildtype=debugoptimized -Donednn=disabled -Db_lundef=false -Db_sanitize=address,undefined" ;;
+  tsan) echo "-Dtests=enabled -Dbuildtype=debugoptimized -Donednn=disabled -Db_lundef=false -Db_sanitize=thread" ;;
+  esac
+}
+
+# ThreadSanitizer of older compilers cannot start where the kernel spreads addresses widely.
+wrapper() {
+  if [ "$1" = tsan ] && setarch "$(uname -m)" -R true 2>/dev/null; then
+    echo "setarch $(uname -m) -R"
+  fi
+}
+
+# Each test's own output is shown, with Criterion's closing lines.
+run() {
+  if [ ! -f "build/$1/build.ninja" ]; then
+    # shellcheck disable=SC2046 # several options
+    meson setup "build/$1" $(options "$1") || return 1
+  fi
+  meson compile -C "build/$1" || return 1
+  # shellcheck disable=SC2046 # several words or none
+  $(wrapper "$1") meson test -C "build/$1" --no-rebuild --verbose
+}
+
+export ASAN_OPTIONS="${ASAN_OPTIONS:-abort_on_error=0}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}"
+
+sh tools/setup.sh $no_install test
+failed=
+for build in ${builds:-release asan tsan}; do
+  echo "== $build"
+  run "$build" || failed="$failed $build"
+done
+if [ -n "$failed" ]; then
+  echo "FAILED:$failed"
+  exit 1
+fi
+echo "All passed:${builds:- release asan tsan}"

@@ -1,0 +1,221 @@
+/* generate.c -- the run: steps until there are enough or somebody says so, and the picture. */
+#include "tools/vqgen/progress.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- interrupts ---- */
+
+/* Signal handlers reach nothing but globals. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+  static const char said[] = "\nvqgen: stopping after this step; once more ends it at once\n";
+  struct sigaction plain = {.sa_handler = SIG_DFL};
+  int saved = errno;
+  (void)number;
+  interrupted = 1;
+  sigaction(SIGINT, &plain, NULL);
+  sigaction(SIGTERM, &plain, NULL);
+  sigaction(SIGHUP, &plain, NULL);
+  if (write(STDERR_FILENO, said, sizeof said - 1) < 0)
+    errno = saved;
+  errno = saved;
+}
+
+static void catch_one(int number)
+{
+  struct sigaction old, ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN) /* nohup, or in the background */
+    sigaction(number, &ours, NULL);
+}
+
+static void catch_signals(void)
+{
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  catch_one(SIGINT);
+  catch_one(SIGTERM);
+  catch_one(SIGHUP);
+  sigaction(SIGPIPE, &ignore, NULL); /* the picture matters more than who reads the progress */
+}
+
+/* ---- the run ---- */
+
+typedef struct run {
+  request asked;
+  vq_session *session;
+  progress progress;
+  stream output;
+  char *name;      /* of the picture, if none was asked for */
+  char *beside;    /* progress.png; NULL: none */
+  int64_t step;    /* done */
+  bool beside_bad; /* it could not be written, which was said */
+} run;
+
+static vq_status find_output(run *r)
+{
+  const char *path = r->asked.output;
+  size_t length = path ? strlen(path) : 0;
+  if (!path) {
+    VQ_TRY(request_name(&r->asked, &r->name));
+    return stream_out(&r->output, r->name);
+  }
+  if (strcmp(path, "-")) {
+    const char *ending = strrchr(path, '.');
+    static const char *const later[] = {".jpg", ".jpeg", ".webp", ".JPG", ".JPEG", ".WEBP"};
+    for (int i = 0; ending && i < 6; i++)
+      if (!strcmp(ending, later[i]))
+        return vq_fail(VQ_ERR_UNSUPPORTED, "-o %s: %s is not in this version yet: name a .png", path, ending);
+    if (length < 5 || (strcmp(path + length - 4, ".png") && strcmp(path + length - 4, ".PNG")))
+      return vq_fail(VQ_ERR_ARGUMENT, "-o %s: a picture's name ends in .png", path);
+    if (!r->asked.force && !access(path, F_OK))
+      return vq_fail(VQ_ERR_WRITE, "%s is there already: name another file, or replace it by --force", path);
+  } else if (r->asked.progress == PROGRESS_JSON) {
+    return vq_fail(VQ_ERR_ARGUMENT, "-o - and --progress json would both write to standard output");
+  }
+  return stream_out(&r->output, path);
+}
+
+static vq_status find_beside(run *r)
+{
+  static const char name[] = "progress.png";
+  const char *slash = strrchr(r->output.path, '/');
+  int folder = slash ? (int)(slash + 1 - r->output.path) : 0;
+  if (r->output.temporary || !r->asked.save_every)
+    return VQ_OK;
+  r->beside = malloc((size_t)folder + sizeof name);
+  if (!r->beside)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a file name");
+  sprintf(r->beside, "%.*s%s", folder, r->output.path, name);
+  return VQ_OK;
+}
+
+static vq_status prepare(run *r)
+{
+  vq_settings *s = &r->asked.settings;
+  int width = s->width, height = s->height;
+  VQ_TRY(find_output(r));
+  VQ_TRY(find_beside(r));
+  VQ_TRY(vq_session_create(&r->session, s));
+  VQ_TRY(request_prompts(&r->asked, r->session));
+  vq_session_size(r->session, &s->width, &s->height);
+  if (s->width != width || s->height != height)
+    vq_log_info(&tool_log, "%dx%d becomes %dx%d, whole tokens of this VQGAN", width, height, s->width, s->height);
+  progress_init(&r->progress, r->asked.progress, s->steps);
+  progress_start(&r->progress, &r->asked, r->output.temporary ? "standard output" : r->output.path);
+  VQ_TRY(vq_session_start(r->session));
+  progress_init(&r->progress, r->asked.progress, s->steps); /* the clock starts with the first step */
+  return VQ_OK;
+}
+
+/* What is told and saved on the way. That the picture beside cannot be written is no reason to stop. */
+static void check_in(run *r, const vq_step_report *report)
+{
+  progress_losses(&r->progress, report);
+  if (!r->beside || r->beside_bad)
+    return;
+  r->beside_bad = vq_session_save(r->session, r->beside) != VQ_OK;
+  if (r->beside_bad)
+    vq_log_warning(&tool_log, "%s", vq_error_message());
+  else
+    progress_saved(&r->progress, r->beside, report->step);
+}
+
+static vq_status take_steps(run *r)
+{
+  const request *a = &r->asked;
+  while (!interrupted && (a->settings.steps < 0 || r->step < a->settings.steps)) {
+    vq_step_report report;
+    VQ_TRY(vq_session_step(r->session, &report));
+    r->step = report.step;
+    progress_step(&r->progress, &report);
+    if (a->save_every && report.step % a->save_every == 0)
+      check_in(r, &report);
+  }
+  return VQ_OK;
+}
+
+/* Saves what the last good step left, also after an error, which is then told. */
+static vq_status finish(run *r, vq_status status)
+{
+  char why[4096] = "";
+  if (status)
+    snprintf(why, sizeof why, "%s", vq_error_message());
+  if (r->name && !access(r->name, F_OK)) { /* somebody else has used the name since */
+    stream_close(&r->output);
+    free(r->name);
+    r->name = NULL;
+    VQ_TRY(request_name(&r->asked, &r->name));
+    VQ_TRY(stream_out(&r->output, r->name));
+  }
+  vq_status saved = vq_session_save(r->session, r->output.path);
+  if (!saved)
+    progress_done(&r->progress, r->output.temporary ? "-" : r->output.path, r->step, interrupted || status);
+  else
+    progress_clear(&r->progress);
+  if (!saved && (r->asked.progress != PROGRESS_JSON))
+    saved = stream_finish(&r->output, VQ_OK);
+  if (status && !saved)
+    vq_fail(status, "%s", why);
+  else if (status)
+    vq_fail(status, "%s; and the picture was not saved: %s", why, vq_error_message());
+  return status ? status : saved;
+}
+
+static void clear(run *r)
+{
+  stream_close(&r->output);
+  vq_session_free(r->session);
+  free(r->name);
+  free(r->beside);
+  request_clear(&r->asked);
+}
+
+static int generate(const command *c, int argc, char **argv)
+{
+  run r = {.step = 0};
+  int status;
+  if (!request_read(&r.asked, c, argc, argv, &status))
+    return status;
+  if (r.asked.plan) {
+    status = plan_print(c, &r.asked);
+    request_clear(&r.asked);
+    return status;
+  }
+  catch_signals();
+  vq_status done = prepare(&r);
+  if (!done)
+    done = finish(&r, take_steps(&r));
+  if (done && r.asked.progress == PROGRESS_JSON)
+    progress_error(done);
+  status = tool_end(c, done);
+  if (!done && interrupted && r.step != r.asked.settings.steps)
+    status = EXIT_INTERRUPTED;
+  clear(&r);
+  return status;
+}
+
+const command command_generate = {
+    .name = "generate",
+    .usage = "[options] PROMPT...",
+    .summary = "makes a picture of prompts",
+    .text =
+        "Makes a picture. The word generate may be left out.\n\n"
+        "A prompt is text[:weight[:stop]]. A negative weight pushes away; stop is the loss below which a prompt "
+        "pulls no further. Several prompts work together, given as several arguments or separated by |. The "
+        "characters \\: \\| \\^ are meant literally, and - reads prompts from standard input.\n\n"
+        "The picture's path is printed to standard output, all else to standard error. Ctrl-C and SIGTERM end a "
+        "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
+        "the networks in use.\n\n"
+        "Not in this version yet: --recipe, --optimizer, --augment, --cutout-chunk, --init-weight, --ema, "
+        "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --frames, --video, --zoom, --snapshot, "
+        "--snapshot-every, --preview, --metadata, --config, --model-name, --print-tape.",
+    .examples = "  vqgen \"a red circle on a blue background\"\n"
+                "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"
+                "  vqgen -n -1 --progress json \"a boat with a red sail\" > progress.jsonl\n",
+    .run = generate,
+};

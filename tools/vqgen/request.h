@@ -1,0 +1,45 @@
+/* request.h -- what `generate` and `plan` are asked for: the settings of a run, from networks, then options. */
+#ifndef VQGEN_TOOLS_REQUEST_H
+#define VQGEN_TOOLS_REQUEST_H
+
+#include "runtime/prompt.h"
+#include "tools/vqgen/tool.h"
+#include "vqgen.h"
+
+typedef enum progress_kind {
+  PROGRESS_AUTO,
+  PROGRESS_BAR,
+  PROGRESS_PLAIN,
+  PROGRESS_JSON,
+  PROGRESS_NONE
+} progress_kind;
+
+typedef struct request {
+  vq_settings settings;
+  network_options network; /* goes into the settings */
+  words words;             /* PROMPT arguments */
+  vq_prompt *prompt;
+  int prompts;
+  char *standard_input; /* where a prompt is - */
+  const char *output;   /* NULL: from the prompts */
+  int64_t seed;         /* -1: drawn */
+  int64_t save_every;   /* 0: never */
+  progress_kind progress;
+  bool seed_drawn, force, plan, json;
+} request;
+
+/* False: the subcommand is to return *status at once. Else the caller clears the request. */
+bool request_read(request *r, const command *c, int argc, char **argv, int *status);
+void request_clear(request *r);
+
+/* The prompts, into the session. */
+vq_status request_prompts(const request *r, vq_session *session);
+
+/* The file's name when none is asked for, in the present folder: the prompts' words, and a number if there is such a
+ * file. The caller frees it. */
+vq_status request_name(const request *r, char **out);
+
+/* What the run would take, to standard output; returns the exit status. */
+int plan_print(const command *c, const request *r);
+
+#endif

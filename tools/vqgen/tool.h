@@ -1,0 +1,75 @@
+/* tool.h -- what the subcommands share: exit statuses, networks that are given or found, standard input and output as
+ * files, and how they report to a person.
+ */
+#ifndef VQGEN_TOOLS_TOOL_H
+#define VQGEN_TOOLS_TOOL_H
+
+#include "base/log.h"
+#include "runtime/network.h"
+#include "tools/vqgen/options.h"
+
+#include <stdio.h>
+
+typedef enum tool_exit { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 } tool_exit;
+
+extern const command command_generate, command_plan, command_tokenize, command_embed, command_score, command_encode,
+    command_decode, command_trace, command_devices;
+
+/* What a subcommand ends with: prints the last error, if there is one, and returns the exit status. */
+int tool_end(const command *c, vq_status status);
+
+/* Reads the options of a subcommand and answers --help and --version. False: it is to return *status at once. */
+bool tool_begin(const command *c, const option *table, int rows, int argc, char **argv, words *rest, int *status);
+
+void tool_version(void);
+
+/* Warnings and notices go to stderr. */
+extern const vq_log tool_log;
+
+/* ---- networks ---- */
+
+typedef struct network_options {
+  const char *vqgan, *clip;
+  int threads;
+  int device, precision; /* there is only one of each to choose */
+} network_options;
+
+vq_status set_network(const option *o, const char *value); /* const char *: a file, given once */
+
+/* Rows of an option table. */
+#define OPTION_VQGAN(n)                                                           \
+  {                                                                               \
+    0, "vqgan", "FILE", set_network, &(n)->vqgan, "the VQGAN, a safetensors file" \
+  }
+#define OPTION_CLIP(n)                                                         \
+  {                                                                            \
+    0, "clip", "FILE", set_network, &(n)->clip, "the CLIP, a safetensors file" \
+  }
+#define OPTION_COMPUTE(n)                                                                                       \
+  {0, "threads", "N", set_integer, &(n)->threads, "how many compute at once", "one a processor", 1, 4096},      \
+      {0, "device", "auto|cpu", set_choice, &(n)->device, "what computes", "auto", 0, 0, "cuda"},               \
+  {                                                                                                             \
+    0, "precision", "auto|fp32", set_choice, &(n)->precision, "how numbers are kept", "auto", 0, 0, "bf16|tf32" \
+  }
+
+/* Opens the one that is given, or else that of the pair that is found. The caller closes it. */
+vq_status tool_network(vq_network **out, const network_options *n, vq_network_kind kind);
+
+/* ---- `-` ---- */
+
+/* A file's path for a path that may be "-", standard input or output, by way of a temporary file. */
+typedef struct stream {
+  const char *path;
+  char *temporary; /* NULL: not "-" */
+} stream;
+
+vq_status stream_in(stream *out, const char *path);  /* VQ_ERR_FILE */
+vq_status stream_out(stream *out, const char *path); /* also asks whether it can be written: VQ_ERR_WRITE */
+vq_status stream_finish(stream *s,
+                        vq_status status); /* of an output: to standard output, unless `status` is an error */
+void stream_close(stream *s);              /* removes the temporary file; again is allowed */
+
+/* All of standard input, ended by NUL; the caller frees it. */
+vq_status read_standard_input(char **text);
+
+#endif
