@@ -30,7 +30,7 @@ vq_status vq_fail_in(vq_status code, const char *format, ...)
   va_start(args, format);
   vsnprintf(context, sizeof context, format, args);
   va_end(args);
-  snprintf(text, sizeof text, "%s: %.*s", context, (int)(sizeof text - sizeof context - 3), message);
+  snprintf(text, sizeof text, "%s: %.*s", context, (int)(sizeof text - strlen(context) - 3), message);
   memcpy(message, text, sizeof text);
   return code;
 }

@@ -62,9 +62,26 @@ static vq_status no_memory(void)
   return vq_fail(VQ_ERR_MEMORY, "no memory for libpng");
 }
 
+/* Are all chunks there, to the last? Asked first: libpng allocates and clears what a damaged length asks for, up to
+ * 2 GB, before it misses the data. A chunk is its length (4 bytes), name (4), data and checksum (4). */
+static vq_status check_chunks(const vq_input *input, const char *path)
+{
+  for (size_t at = 8, left; (left = input->bytes - at) >= 12;) {
+    const uint8_t *chunk = input->data + at;
+    size_t length = (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 | chunk[3];
+    if (length > left - 12)
+      break;
+    if (!memcmp(chunk + 4, "IEND", 4))
+      return VQ_OK;
+    at += length + 12;
+  }
+  return vq_fail(VQ_ERR_FORMAT, "'%s' is truncated or damaged: its last chunk is not there; get it again", path);
+}
+
 static vq_status begin_reading(png *s, const vq_input *input, const char *path)
 {
   *s = (png){.input = input, .path = path};
+  VQ_TRY(check_chunks(input, path));
   s->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, s, on_error, on_warning);
   if (!s->png || !(s->info = png_create_info_struct(s->png)))
     return no_memory();

@@ -15,7 +15,7 @@ vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count
 /* features[count * embed_dim] of pictures, not normalised. Each picture is brought to CLIP's size as OpenAI's
  * preprocessing does: shorter side by bicubic interpolation with antialiasing, then the middle. */
 vq_status vq_image_features(const vq_network *clip, const vq_image *images, int count, int threads,
-                            float *features);
+                            vq_real *features);
 
 /* A latent in PyTorch's layout: z [channels, h, w], quantised; ids [h, w]. */
 typedef struct vq_latent {

@@ -160,7 +160,7 @@ static void add_folder(folder_list *list, const char *start, const char *rest)
 }
 
 /* In the order in which they are looked through. The program's own place serves a tree that was moved after it was
- * installed, and one that is not installed at all. */
+ * installed, and a build tree. */
 static void find_folders(folder_list *list)
 {
   char program[PATH_BYTES] = "";
@@ -176,7 +176,7 @@ static void find_folders(folder_list *list)
   else
     add_folder(list, getenv("HOME"), "/.local/share/vqgen");
   add_folder(list, slash ? program : NULL, "/../share/vqgen");
-  add_folder(list, slash ? program : NULL, "/../../weights");
+  add_folder(list, slash ? program : NULL, "/../weights");
   add_folder(list, VQ_DATA_DIR, "");
 }
 

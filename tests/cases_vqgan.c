@@ -23,6 +23,11 @@ static vq_tensor *conv_uneven(vq_tape *t, vq_tensor *const *in)
   return vq_conv(t, in[0], in[1], in[2], 1, (int[]){1, 0, 0, 2});
 }
 
+static vq_tensor *conv_stride3(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_conv(t, in[0], in[1], in[2], 3, (int[]){1, 2, 0, 1});
+}
+
 static vq_tensor *conv_down(vq_tape *t, vq_tensor *const *in)
 {
   return vq_conv(t, in[0], in[1], in[2], 2, (int[]){0, 0, 1, 1});
@@ -266,6 +271,7 @@ const vq_case vq_cases_vqgan[] = {
     {"conv, stride 2", &vq_op_conv, conv_down, {LEAF(2, 6, 7, 2), LEAF(3, 3, 3, 2), LEAF(3)}},
     {"conv, stride 2, frozen", &vq_op_conv, conv_down, {LEAF(1, 5, 8, 3), FROZEN(2, 3, 3, 3), NONE}},
     {"conv, added to", &vq_op_conv, conv_added, {LEAF(2, 3, 4, 2), LEAF(3, 3, 3, 2), LEAF(3), FROZEN(3), FROZEN(3), FROZEN(3, 1, 1, 3)}},
+    {"conv, stride 3, padded", &vq_op_conv, conv_stride3, {LEAF(1, 8, 7, 2), LEAF(2, 4, 3, 2), NONE}},
     {"conv, stride 2, added to", &vq_op_conv, conv_down_added, {LEAF(1, 4, 6, 2), LEAF(3, 3, 3, 2), LEAF(3), FROZEN(3), FROZEN(3), FROZEN(3, 1, 1, 3)}},
     {"conv, several strips", &vq_op_conv, conv3, {LEAF(1, 23, 10, 1), LEAF(2, 3, 3, 1), LEAF(2)}},
     {"conv, more strips than lanes", &vq_op_conv, conv3, {CONST(2, 47, 50, 2), LEAF(2, 3, 3, 2), LEAF(2)}},

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <signal.h>
 
-/* Of the build: VQ_TEST_TOOL, the tool; VQ_TEST_DATA, tests/data; VQ_TEST_WEIGHTS, a folder with the pair that ships. */
-#define TINY "--vqgan", VQ_TEST_DATA "/reference/vqgan_tiny.safetensors", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors"
-#define QUICK TINY, "-s", "32x32", "--cutouts", "4", "--threads", "2" /* a run whose steps take milliseconds */
+/* Of the build: VQ_TEST_TOOL, the tool; VQ_SOURCE_ROOT, the tree with its data and networks. */
+#define TINY_VQGAN "--vqgan", VQ_SOURCE_ROOT "/tests/data/reference/vqgan_tiny.safetensors"
+#define TINY_CLIP  "--clip", VQ_SOURCE_ROOT "/tests/data/reference/clip_tinyA.safetensors"
+#define TINY       TINY_VQGAN, TINY_CLIP
+#define QUICK      TINY, "-s", "16x16", "--cutouts", "2", "--threads", "2" /* a run whose steps take milliseconds */
 
 typedef struct said {
   int status;      /* of the exit; 128 + number after a signal */
@@ -26,8 +28,9 @@ static inline pid_t tool_start(const char *const *words, const char *in, const c
   cr_assert(child >= 0);
   if (child)
     return child;
-  bool good = chdir(scratch) == 0 && setenv("VQGEN_MODELS", VQ_TEST_WEIGHTS, 1) == 0;
-  int file[3] = {open(in ? in : "/dev/null", O_RDONLY), open(out ? out : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600),
+  bool good = chdir(scratch) == 0 && setenv("VQGEN_MODELS", VQ_SOURCE_ROOT "/weights", 1) == 0;
+  int file[3] = {open(in ? in : "/dev/null", O_RDONLY),
+                 open(out ? out : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600),
                  open(err ? err : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600)};
   for (int i = 0; i < 3; i++)
     good = good && file[i] >= 0 && dup2(file[i], i) >= 0;
@@ -61,8 +64,8 @@ static inline void forget(said *s)
   free(s->err);
 }
 
-#define TOOL(...)           tool_run(NULL, (const char *const[]){__VA_ARGS__, NULL})
-#define TOOL_FROM(in, ...)  tool_run(in, (const char *const[]){__VA_ARGS__, NULL})
+#define TOOL(...)            tool_run(NULL, (const char *const[]){__VA_ARGS__, NULL})
+#define TOOL_FROM(in, ...)   tool_run(in, (const char *const[]){__VA_ARGS__, NULL})
 #define TOOL_START(out, ...) tool_start((const char *const[]){__VA_ARGS__, NULL}, NULL, out, NULL)
 
 /* Runs it, and fails unless it ends well. The caller forgets what it said. */

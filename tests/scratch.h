@@ -103,20 +103,29 @@ static inline int plant_damage(const char *path, int flips, vq_status (*try)(con
   uint8_t *data = get_file(path, &bytes);
   const char *damaged = in_scratch("damaged");
   int passed = 0;
-  for (size_t n = 0; n < bytes; n++) {
-    put_file(damaged, data, n);
+  put_file(damaged, data, bytes);
+  for (size_t n = bytes; n-- > 0;) {
+    cr_assert(truncate(damaged, (off_t)n) == 0);
     passed += try(damaged) == VQ_OK;
   }
+  put_file(damaged, data, bytes);
+  FILE *file = fopen(damaged, "r+b");
+  cr_assert(file);
+  setbuf(file, NULL);
   for (int i = 0; i < flips; i++) {
-    uint8_t *copy = malloc(bytes);
-    memcpy(copy, data, bytes);
-    for (uint32_t k = 0; k <= vq_rng_below(1, VQ_RNG_NOISE, (uint32_t)i, 0, 4); k++)
-      copy[vq_rng_below(1, VQ_RNG_NOISE, (uint32_t)i, 2 * k + 1, (uint32_t)bytes)] =
-          (uint8_t)vq_rng_bits(1, VQ_RNG_NOISE, (uint32_t)i, 2 * k + 2);
-    put_file(damaged, copy, bytes);
-    free(copy);
+    uint32_t step = (uint32_t)i, changes = 1 + vq_rng_below(1, VQ_RNG_NOISE, step, 0, 4), at[4];
+    for (uint32_t k = 0; k < changes; k++) {
+      at[k] = vq_rng_below(1, VQ_RNG_NOISE, step, 2 * k + 1, (uint32_t)bytes);
+      fseek(file, (long)at[k], SEEK_SET);
+      fputc((int)(vq_rng_bits(1, VQ_RNG_NOISE, step, 2 * k + 2) & 0xff), file);
+    }
     try(damaged);
+    for (uint32_t k = 0; k < changes; k++) {
+      fseek(file, (long)at[k], SEEK_SET);
+      fputc(data[at[k]], file);
+    }
   }
+  fclose(file);
   free(data);
   remove(damaged);
   return passed;

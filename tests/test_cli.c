@@ -1,8 +1,10 @@
 /* test_cli.c -- the tool's words: what it takes, what it refuses and how it says so. */
 #include "tests/cli.h"
 
-#include <jansson.h>
 #include "loaders/npy.h"
+
+#include <jansson.h>
+#include <math.h>
 
 TestSuite(cli, .init = scratch_create, .fini = scratch_remove, .timeout = 300);
 
@@ -53,10 +55,9 @@ static const refusal refusals[] = {
     {2, "LEAST:MOST", {"a", "--cut-size", "1"}},
     {2, "does not rise", {"a", "--cut-size", "1:0.5"}},
     {2, "none of pool|lanczos", {"a", "--cut-method", "kornia"}},
-    {2, "pairs", {"a", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors"}},
+    {2, "pairs", {"a", TINY_CLIP}},
     {2, "--json is for --plan", {"a", "--json"}},
     {2, "ends in .png", {"a", "-o", "picture"}},
-    {2, "both write to standard output", {"a", "-o", "-", "--progress", "json"}},
     /* what is there in name only */
     {2, "phases", {"dawn ^ dusk"}},
     {2, "--device cuda is not in this version yet", {"a", "--device", "cuda"}},
@@ -65,7 +66,9 @@ static const refusal refusals[] = {
     {2, "--init gradient is not in this version yet", {"a", "--init", "gradient"}},
     {2, "networks by name are not in this version yet", {"a", "--vqgan", "imagenet_16384"}},
     {2, "is not in this version yet", {"a", "--clip", "x.safetensors", "--clip", "y.safetensors"}},
-    {2, "weight (:0.5) is not in this version yet", {"embed", "--text", "a", "--clip", VQ_TEST_WEIGHTS "/clip.safetensors:0.5"}},
+    {2,
+     "weight (:0.5) is not in this version yet",
+     {"embed", "--text", "a", "--clip", VQ_SOURCE_ROOT "/weights/clip.safetensors:0.5"}},
     {2, ".jpg is not in this version yet", {"a", "-o", "a.jpg"}},
     {2, ".webp is not in this version yet", {"a", "-o", "a.webp"}},
     /* the others */
@@ -93,7 +96,8 @@ Test(cli, refuses)
     const refusal *r = &refusals[i];
     said s = tool_run(NULL, r->words);
     cr_expect(s.status == r->status && strstr(s.err, r->says) && !*s.out, "%s %s %s: %d\n%s%s",
-              r->words[0] ? r->words[0] : "", r->words[0] && r->words[1] ? r->words[1] : "", r->says, s.status, s.out, s.err);
+              r->words[0] ? r->words[0] : "", r->words[0] && r->words[1] ? r->words[1] : "", r->says, s.status,
+              s.out, s.err);
     forget(&s);
   }
   cr_expect_eq(scratch_entries(), 0, "a refusal left a file");
@@ -103,10 +107,10 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--recipe", "--optimizer",  "--augment", "--cutout-chunk", "--init-weight",    "--ema",     "--image-prompt",
-      "--mask",   "--count",      "--frames",  "--noise-prompt", "--phase-every",    "--video",   "--zoom-scale",
-      "--zoom",   "--snapshot",   "--preview", "--metadata",     "--snapshot-every", "--config",  "--model-name",
-      "--print-tape",
+      "--recipe",         "--optimizer",  "--augment",    "--cutout-chunk", "--init-weight",  "--ema",
+      "--image-prompt",   "--mask",       "--count",      "--frames",       "--noise-prompt", "--phase-every",
+      "--video",          "--zoom-scale", "--zoom",       "--snapshot",     "--preview",      "--metadata",
+      "--snapshot-every", "--config",     "--model-name", "--print-tape",
   };
   static const char *const subcommands[] = {"resume", "replay", "reveal", "convert", "inspect", "batch", "doctor"};
   char want[96];
@@ -148,7 +152,7 @@ Test(cli, helps)
   cr_expect(strstr(s.out, "tokenize"));
   forget(&s);
   s = TOOL_OK("generate", "--help");
-  cr_expect(strstr(s.out, "[linear:") && strstr(s.out, VQ_TEST_WEIGHTS "/vqgan.safetensors"), "%s", s.out);
+  cr_expect(strstr(s.out, "[linear:") && strstr(s.out, VQ_SOURCE_ROOT "/weights/vqgan.safetensors"), "%s", s.out);
   forget(&s);
   s = TOOL_OK("generate", TINY, "--help");
   cr_expect(strstr(s.out, "[256x256]") && strstr(s.out, "[constant]"), "%s", s.out);
@@ -184,12 +188,12 @@ Test(cli, tokenizes)
   enum { PROMPTS = 40, CONTEXT = 77 };
   json_error_t error;
   vq_npy golden;
-  json_t *prompts = json_load_file(VQ_TEST_DATA "/reference/prompts.json", JSON_ALLOW_NUL, &error);
-  const char *words[PROMPTS + 8] = {"tokenize", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors", "--pad", "--"};
+  json_t *prompts = json_load_file(VQ_SOURCE_ROOT "/tests/data/reference/prompts.json", JSON_ALLOW_NUL, &error);
+  const char *words[PROMPTS + 8] = {"tokenize", TINY_CLIP, "--pad", "--"};
   int given[PROMPTS], n = 0;
   int32_t want[PROMPTS * CONTEXT];
   cr_assert(json_array_size(prompts) == PROMPTS, "%s", error.text);
-  expect_ok(vq_npy_read(&golden, VQ_TEST_DATA "/reference/tokens_544.npy"));
+  expect_ok(vq_npy_read(&golden, VQ_SOURCE_ROOT "/tests/data/reference/tokens_544.npy"));
   cr_assert(vq_file_tensor_count(&golden.tensor) == PROMPTS * CONTEXT);
   expect_ok(vq_file_tensor_read_i32(&golden.tensor, want));
   for (int i = 0; i < PROMPTS; i++) {
@@ -206,8 +210,8 @@ Test(cli, tokenizes)
     json_t *ids = parse(line);
     cr_expect_eq(json_array_size(ids), CONTEXT);
     for (size_t j = 0; j < CONTEXT; j++)
-      cr_expect_eq(json_integer_value(json_array_get(ids, j)), want[given[k] * CONTEXT + (int)j], "prompt %d, token %zu",
-                   given[k], j);
+      cr_expect_eq(json_integer_value(json_array_get(ids, j)), want[given[k] * CONTEXT + (int)j],
+                   "prompt %d, token %zu", given[k], j);
     json_decref(ids);
   }
   cr_expect(!line);
@@ -219,30 +223,70 @@ Test(cli, tokenizes)
 Test(cli, tokenizes_lines)
 {
   put_file(in_scratch("lines"), "a\n\na", 4);
-  said s = tool_ok(TOOL_FROM("lines", "tokenize", "-", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors"), "-");
+  said s = tool_ok(TOOL_FROM("lines", "tokenize", "-", TINY_CLIP), "-");
   cr_expect_str_eq(s.out, "[542, 320, 543]\n[542, 543]\n[542, 320, 543]\n");
   forget(&s);
   char text[256] = "";
   for (int i = 0; i < 100; i++)
     strcat(text, "a ");
-  s = TOOL_OK("tokenize", text, "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors");
+  s = TOOL_OK("tokenize", text, TINY_CLIP);
   cr_expect(strstr(s.err, "102 tokens") && strstr(s.out, ", 543]"), "%s%s", s.err, s.out);
   forget(&s);
-  s = TOOL("tokenize", text, "--strict", "--clip", VQ_TEST_DATA "/reference/clip_tinyA.safetensors");
+  s = TOOL("tokenize", text, "--strict", TINY_CLIP);
   cr_expect(s.status == 2 && !*s.out && strstr(s.err, "102"), "%d %s", s.status, s.err);
   forget(&s);
 }
 
 Test(cli, embeds_as_the_reference)
 {
+  enum { WIDTH = 32 };
   vq_npy golden, ours;
-  float want[2][32], got[2][32];
-  said s = TOOL_OK("embed", "--text", "a painting of an apple in a fruit bowl", "", "--clip",
-                   VQ_TEST_DATA "/reference/clip_tinyA.safetensors");
+  float want[40 * WIDTH], got[2 * WIDTH];
+  expect_ok(vq_npy_read(&golden, VQ_SOURCE_ROOT "/tests/data/reference/text_embeds_tinyA.npy"));
+  cr_assert(vq_file_tensor_count(&golden.tensor) == 40 * WIDTH);
+  vq_file_tensor_read_f32(&golden.tensor, want);
+  memcpy(want + WIDTH, want + 3 * WIDTH, WIDTH * sizeof *want); /* of the prompt "A" */
+#define TEXTS "--text", "a painting of an apple in a fruit bowl", "A", TINY_CLIP
+  said s = TOOL_OK("embed", TEXTS);
+  json_t *rows = parse(s.out);
+  cr_expect_eq(json_array_size(rows), 2);
+  for (int i = 0; i < 2 * WIDTH; i++)
+    cr_expect(fabs(at(rows, (size_t)(i / WIDTH), (size_t)(i % WIDTH)) - want[i]) <= 1e-4, "value %d", i);
   forget(&s);
-  cr_assert_fail("%s", s.out);
-  (void)want;
-  (void)got;
-  (void)golden;
-  (void)ours;
+  s = TOOL_OK("embed", TEXTS, "-o", "f.npy");
+  cr_expect_str_eq(s.out, "f.npy\n");
+  forget(&s);
+  expect_ok(vq_npy_read(&ours, in_scratch("f.npy")));
+  cr_assert(ours.tensor.rank == 2 && ours.tensor.dim[0] == 2 && ours.tensor.dim[1] == WIDTH);
+  vq_file_tensor_read_f32(&ours.tensor, got);
+  for (int i = 0; i < 2 * WIDTH; i++)
+    cr_expect((float)at(rows, (size_t)(i / WIDTH), (size_t)(i % WIDTH)) == got[i]);
+  json_decref(rows);
+  vq_npy_free(&ours);
+  vq_npy_free(&golden);
+}
+
+Test(cli, tells_devices_and_plans)
+{
+  said s = TOOL_OK("devices", "--json");
+  json_t *o = parse(s.out);
+  cr_expect(json_integer_value(json_object_get(json_object_get(o, "cpu"), "processors")) > 0);
+  cr_expect(json_is_null(json_object_get(o, "gpu")) && json_is_string(json_object_get(o, "gpu_status")));
+  json_decref(o);
+  forget(&s);
+  s = TOOL_OK("plan", QUICK, "--json");
+  o = parse(s.out);
+  json_int_t small = json_integer_value(json_object_get(o, "step_bytes"));
+  cr_expect(small > 0 && json_integer_value(json_object_get(o, "network_bytes")) > 0);
+  json_decref(o);
+  forget(&s);
+  s = TOOL_OK("generate", "--plan", "a cat", TINY, "--json", "-s", "65x64", "--cutouts", "4");
+  o = parse(s.out);
+  cr_expect(json_integer_value(json_object_get(o, "step_bytes")) > small);
+  cr_expect_eq(json_integer_value(json_array_get(json_object_get(o, "size"), 0)), 64, "floored to whole tokens");
+  json_decref(o);
+  forget(&s);
+  s = TOOL_OK("plan");
+  cr_expect(strstr(s.out, "together") && strstr(s.out, "64x64"), "%s", s.out);
+  forget(&s);
 }

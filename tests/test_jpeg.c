@@ -156,10 +156,10 @@ static vq_status try_read(const char *path)
 Test(jpeg, survives_damage)
 {
   write_jpeg(in_scratch("a.jpg"), 3, 6, true);
-  int passed = plant_damage(in_scratch("a.jpg"), 3000, try_read);
+  int passed = plant_damage(in_scratch("a.jpg"), 1500, try_read);
   cr_expect(passed <= 3, "%d truncated files were taken for whole", passed);
   write_jpeg(in_scratch("b.jpg"), 4, 8, false);
-  plant_damage(in_scratch("b.jpg"), 1000, try_read);
+  plant_damage(in_scratch("b.jpg"), 500, try_read);
 }
 
 Test(jpeg, peer)

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 
 import loop
-from goldens import Draws, golden
+import tensorfile
+from goldens import FOLDER, Draws, golden
 
 EPS = 1e-6
 nchw = lambda x: x.permute(0, 3, 1, 2)  # of a picture, or of weights [O,k,k,I]
@@ -97,6 +98,7 @@ def convolutions():
     golden("conv, 1x1", conv(pad=(0, 0, 0, 0)), [n(2, 3, 4, 5), n(6, 1, 1, 5), n(6)], [0, 1, 2])
     golden("conv, uneven kernel and padding", conv(pad=(1, 0, 0, 2)), [n(2, 5, 4, 2), n(3, 2, 3, 2), None], [0, 1])
     golden("conv, stride 2", conv(2, (0, 0, 1, 1)), [n(2, 6, 7, 2), n(3, 3, 3, 2), n(3)], [0, 1, 2])
+    golden("conv, stride 3, padded", conv(3, (1, 2, 0, 1)), [n(1, 8, 7, 2), n(2, 4, 3, 2), None], [0, 1])
     golden("conv, several strips", conv(), [n(1, 23, 10, 1), n(2, 3, 3, 1), n(2)], [0, 1, 2])
 
 
@@ -146,9 +148,26 @@ def losses():
     golden("sphere, padded rows", sphere(1, -math.inf, 3, 8), [n(5, 6), n(1, 6)], [0, 1])
     direction = np.array([0.3, -1.1, 0.4, 0.9, -0.2]).astype(np.float32).astype(np.float64)
     near = np.stack([direction + n(5, spread=0.001), -direction + n(5, spread=0.1), n(5)])
+    near = near.astype(np.float32).astype(np.float64)
     golden("sphere, near and far", sphere(1.5, -math.inf, 3, 7), [near, 2 * direction[None]], [0, 1])
     golden("sphere, stop", sphere(0.8, 1.3, 3, 3), [n(3, 5), n(4, 5)], [0, 1])
     golden("sphere, negative weight and stop", sphere(-0.8, -1.3, 3, 3), [n(3, 5), n(4, 5)], [0, 1])
+
+
+def adam():
+    """Five updates of torch.optim.Adam, each followed by the clamp: for tests/test_vqgan_rooms.c."""
+    n = Draws("adam").normal
+    z, g, low, high = n(3, 4), n(5, 3, 4), n(4, mean=-1.5, spread=0.2), n(4, mean=1.5, spread=0.2)
+    g[:, 0, 1] *= 1e-6  # where eps counts
+    x, after = torch.from_numpy(z.copy()), []
+    optimiser = torch.optim.Adam([x], lr=0.3)
+    for gradient in g:
+        x.grad = torch.from_numpy(gradient)
+        optimiser.step()
+        x.copy_(torch.maximum(torch.minimum(x, torch.from_numpy(high)), torch.from_numpy(low)))
+        after.append(x.numpy().copy())
+    arrays = {"z": z, "g": g, "low": low, "high": high, "after": np.stack(after)}
+    tensorfile.write(FOLDER.parent / "adam_clamp.safetensors", arrays, {"lr": "0.3"})
 
 
 if __name__ == "__main__":
@@ -158,3 +177,4 @@ if __name__ == "__main__":
     pictures()
     cutouts()
     losses()
+    adam()

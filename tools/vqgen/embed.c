@@ -66,12 +66,10 @@ static int run(const command *c, int argc, char **argv)
       OPTION_CLIP(&o.network),
       OPTION_COMPUTE(&o.network),
   };
-  if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
-    return status;
-  vq_status done =
-      rest.count ? vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is neither behind --text nor behind --image", rest.word[0])
-                 : embed(&o);
-  status = tool_end(c, done);
+  if (tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
+    status = tool_end(
+        c, rest.count ? vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is neither behind --text nor behind --image", rest.word[0])
+                      : embed(&o));
   words_free(&rest);
   words_free(&o.texts);
   words_free(&o.images);

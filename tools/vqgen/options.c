@@ -81,7 +81,7 @@ vq_status set_number(const option *o, const char *value)
 
 vq_status set_count(const option *o, const char *value)
 {
-  int64_t n;
+  int64_t n = 0;
   VQ_TRY(read_integer(value, &n));
   if ((double)n < o->least || (double)n > o->most)
     return vq_fail(VQ_ERR_ARGUMENT, "%s is not from %.0f to %.0f", value, o->least, o->most);
@@ -91,7 +91,7 @@ vq_status set_count(const option *o, const char *value)
 
 vq_status set_integer(const option *o, const char *value)
 {
-  int64_t n;
+  int64_t n = 0;
   option wide = *o;
   wide.to = &n;
   VQ_TRY(set_count(&wide, value));

@@ -50,8 +50,8 @@ static vq_status read_merges(const char *path, char **text, size_t *bytes)
 
 static vq_status open_tokenizer(vq_tokenizer **out, const tokenize_options *o)
 {
-  char *merges;
-  size_t bytes;
+  char *merges = NULL;
+  size_t bytes = 0;
   vq_network *clip;
   if (o->vocab) {
     VQ_TRY(read_merges(o->vocab, &merges, &bytes));
