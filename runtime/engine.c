@@ -32,8 +32,8 @@ struct vq_engine {
 static vq_status zeros(vq_tensor **out, vq_device *device, int rank, const int64_t *dim, bool wants)
 {
   vq_shape s = vq_shape_make(VQ_REAL, rank, dim);
-  void *host = calloc(1, vq_shape_bytes(&s));
-  if (!host)
+  void *host = device->plan ? NULL : calloc(1, vq_shape_bytes(&s));
+  if (!host && !device->plan)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a tensor");
   vq_status status = vq_weight_create(out, device, &s, host, wants);
   free(host);

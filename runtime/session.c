@@ -257,7 +257,7 @@ vq_status vq_session_start(vq_session *s)
   engine_config(s, &config);
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
   vq_status status = encode_prompts(s);
-  vq_real *z = calloc((size_t)(s->h * s->w * vq_engine_channels(s->engine)), sizeof *z);
+  vq_real *z = calloc((size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine), sizeof *z);
   if (!status)
     status = z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
   if (!status)

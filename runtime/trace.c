@@ -225,7 +225,9 @@ static void *add(trace *t, const char *name, vq_file_dtype dtype, int rank, cons
   }
   *x = (vq_file_tensor){.dtype = dtype, .rank = rank};
   memcpy(x->dim, dim, (size_t)rank * sizeof *dim);
-  size_t count = vq_file_tensor_count(x);
+  size_t count = 1;
+  for (int i = 0; i < rank; i++)
+    count *= (size_t)dim[i];
   x->bytes = count * vq_file_dtype_bytes(dtype);
   void *data = take(count, vq_file_dtype_bytes(dtype), status);
   x->data = data;

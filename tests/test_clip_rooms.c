@@ -1,8 +1,10 @@
 /* test_clip_rooms.c -- what the table of cases cannot say of the rooms of the CLIP towers and of the general ones: what
  * they refuse, and the bits of a bfloat16 where no difference can be taken. */
+#include "kernels/cpu/exp.h"
 #include "kernels/ops.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <string.h>
 
 typedef struct bench {
@@ -136,4 +138,20 @@ Test(clip_rooms, a_cast_to_its_own_type_is_a_view)
   vq_tensor *x = REAL(2, 2, 3, 1, 1), *y = vq_cast(b.tape, x, VQ_REAL);
   cr_expect(y && y->base == x && y->dim[1] == 3);
   close_bench(&b);
+}
+
+/* kernels/cpu/exp.h against the C library's double one, over all that a float can hold. */
+Test(clip_rooms, the_exponential_is_within_two_units)
+{
+  double worst = 0, at = 0;
+  for (double x = -87.3; x < 88.3; x += 1e-4) {
+    double exact = exp((double)(vq_real)x), apart = fabs((double)vq_exp((vq_real)x) - exact) / exact;
+    if (!(apart <= worst)) {
+      worst = apart;
+      at = x;
+    }
+  }
+  cr_expect(worst <= 0x1p-22, "%g of its size away at %g", worst, at);
+  cr_expect(isnan(vq_exp((vq_real)NAN)));
+  cr_expect(vq_exp(-1000) >= 0 && vq_exp(-1000) < 1.2e-38 && vq_exp(1000) > 2.3e38);
 }
