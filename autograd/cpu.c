@@ -29,12 +29,20 @@ static vq_status cpu_copy(vq_device *device, void *to, const void *from, size_t 
   return VQ_OK;
 }
 
+/* The CPU computes gradients in vq_real alone; a gradient of another type is an op's own affair (cast). */
+static vq_status check_gradient_type(vq_dtype dtype)
+{
+  return dtype == VQ_REAL ? VQ_OK
+                          : vq_fail(VQ_ERR_UNSUPPORTED, "the cpu device adds up gradients of %s only, not of %s",
+                                    vq_dtype_name(VQ_REAL), vq_dtype_name(dtype));
+}
+
 static vq_status cpu_add(vq_device *device, vq_dtype dtype, void *to, const void *from, int64_t count)
 {
   vq_real *y = to;
   const vq_real *x = from;
   (void)device;
-  (void)dtype; /* the CPU's gradients are all vq_real */
+  VQ_TRY(check_gradient_type(dtype));
   for (int64_t i = 0; i < count; i++)
     y[i] += x[i];
   return VQ_OK;
@@ -44,7 +52,7 @@ static vq_status cpu_fill(vq_device *device, vq_dtype dtype, void *to, double va
 {
   vq_real *y = to;
   (void)device;
-  (void)dtype; /* the CPU's gradients are all vq_real */
+  VQ_TRY(check_gradient_type(dtype));
   for (int64_t i = 0; i < count; i++)
     y[i] = (vq_real)value;
   return VQ_OK;

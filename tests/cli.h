@@ -28,6 +28,7 @@ static inline pid_t tool_start(const char *const *words, const char *in, const c
   cr_assert(child >= 0);
   if (child)
     return child;
+  alarm(240); /* an endless run does not outlive a test that fails */
   bool good = chdir(scratch) == 0 && setenv("VQGEN_MODELS", VQ_SOURCE_ROOT "/weights", 1) == 0;
   int file[3] = {open(in ? in : "/dev/null", O_RDONLY),
                  open(out ? out : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0600),

@@ -18,6 +18,9 @@
 
 #include "autograd/tape.h"
 
+/* What a room that goes on from the norm applies to it (norm_act_conv). */
+typedef enum vq_act { VQ_ACT_NONE, VQ_ACT_SILU } vq_act;
+
 extern const vq_op vq_op_group_norm;
 
 vq_tensor *vq_group_norm(vq_tape *tape, vq_tensor *x, vq_tensor *g, vq_tensor *b, int groups, double eps);

@@ -13,9 +13,7 @@
 #ifndef VQ_KERNELS_GROUP_NORM_STATISTICS_H
 #define VQ_KERNELS_GROUP_NORM_STATISTICS_H
 
-#include "autograd/op.h"
-
-typedef enum vq_act { VQ_ACT_NONE, VQ_ACT_SILU } vq_act;
+#include "kernels/group_norm/group_norm.h"
 
 typedef struct vq_norm {
   int64_t n, pixels, channels, groups;

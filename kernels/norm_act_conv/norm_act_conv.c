@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/conv/gradients.h"
+#include "kernels/group_norm/statistics.h"
 
 enum { X, G, B, W, BIAS, SKIP };
 enum { GROUPS, ACT }; /* attr->i */

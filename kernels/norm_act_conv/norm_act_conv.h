@@ -19,7 +19,7 @@
 #define VQ_KERNELS_NORM_ACT_CONV_H
 
 #include "autograd/tape.h"
-#include "kernels/group_norm/statistics.h"
+#include "kernels/group_norm/group_norm.h"
 
 extern const vq_op vq_op_norm_act_conv;
 
