@@ -10,8 +10,6 @@
 
 #define QUANTUM 8 /* at most so many cutouts go through CLIP at once */
 
-static const double beta1 = 0.9, beta2 = 0.999; /* Adam's, torch's defaults */
-
 struct vq_engine {
   vq_engine_config config;
   vq_device *device;
@@ -21,7 +19,7 @@ struct vq_engine {
   vq_cutouts *cutouts;
   vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and Adam's moments */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel */
-  vq_tensor *adam;       /* [4]: the learning rate and what changes with the step */
+  vq_tensor *adam;       /* [2]: what of Adam changes with the step */
   vq_tensor *target[VQ_MOST_PROMPTS];
   int quantum, quanta;
   int64_t updates; /* since z was set */
@@ -71,7 +69,7 @@ static vq_status build(vq_engine *e)
   const vq_vqgan_config *vqgan = vq_network_vqgan(c->vqgan);
   const vq_clip_config *clip = vq_network_clip(c->clip);
   int f = vq_vqgan_factor(vqgan);
-  const int64_t z_dim[4] = {1, c->h, c->w, vqgan->embed_dim}, four = 4;
+  const int64_t z_dim[4] = {1, c->h, c->w, vqgan->embed_dim}, two = 2;
   vq_status status = vq_vqgan_create(&e->vqgan, e->device, vqgan, vq_network_weights(c->vqgan), VQGAN_DECODER);
   VQ_TRY(vq_fail_in(status, "%s", vq_network_path(c->vqgan)));
   status = vq_clip_create(&e->clip, e->device, clip, vq_network_weights(c->clip), CLIP_IMAGE);
@@ -79,7 +77,7 @@ static vq_status build(vq_engine *e)
   VQ_TRY(zeros(&e->z, e->device, 4, z_dim, true));
   VQ_TRY(zeros(&e->m, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));
-  VQ_TRY(zeros(&e->adam, e->device, 1, &four, false));
+  VQ_TRY(zeros(&e->adam, e->device, 1, &two, false));
   VQ_TRY(codebook_range(e));
   for (int i = 0; i < c->targets; i++) {
     const int64_t dim[2] = {c->target_rows[i], clip->embed_dim};
@@ -297,11 +295,10 @@ static vq_status check_finite(vq_engine *e, const vq_findings *f)
       isfinite(sum) ? "gradient" : "loss", (long long)e->updates + 1);
 }
 
-/* What the step changes, as numbers in a tensor: vq_adam_clamp's `par`. */
 static vq_status update(vq_engine *e, double lr)
 {
-  double step = (double)++e->updates;
-  const vq_real par[4] = {(vq_real)lr, (vq_real)pow(beta1, step), (vq_real)pow(beta2, step), 0};
+  vq_real par[2];
+  vq_adam_parameters(par, lr, ++e->updates);
   VQ_TRY(vq_tensor_write(e->device, e->adam, par));
   return vq_adam_clamp(e->device, e->z, e->m, e->v, e->adam, e->low, e->high);
 }

@@ -17,7 +17,7 @@ kernels   autograd base
 nets      kernels autograd base
 loaders   base
 runtime   include nets kernels autograd loaders base
-tools     include runtime nets autograd loaders base
+tools     include runtime nets kernels autograd loaders base
 base
 '
 # Rooms that use another room, besides kernels/cpu.

@@ -18,7 +18,7 @@ static vq_status adam_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   VQ_TRY(vq_check_types(c, "adam", 0));
   VQ_TRY(vq_check_same("adam", "m", c->in[M], out));
   VQ_TRY(vq_check_same("adam", "v", c->in[V], out));
-  VQ_TRY(vq_check_dims("adam", "par", c->in[PAR], 1, 4, -1, -1, -1));
+  VQ_TRY(vq_check_dims("adam", "par", c->in[PAR], 1, 2, -1, -1, -1));
   if (!c->in[LOW] && !c->in[HIGH])
     return VQ_OK;
   if (!c->in[LOW] || !c->in[HIGH])
@@ -33,7 +33,7 @@ static void adam_rows(const vq_call *c, int64_t from, int64_t to)
   const vq_real *low = c->in[LOW] ? vq_values(c->in[LOW]) : NULL,
                 *high = c->in[HIGH] ? vq_values(c->in[HIGH]) : NULL;
   int64_t C = vq_last(c->in[Z]);
-  double rate = (double)par[0] / (1 - (double)par[1]), root = sqrt(1 - (double)par[2]);
+  double rate = (double)par[0], root = (double)par[1];
   for (int64_t row = from; row < to; row++) {
     vq_real *z = vq_values(c->in[Z]) + row * C, *m = vq_values(c->in[M]) + row * C,
             *v = vq_values(c->in[V]) + row * C;
@@ -62,6 +62,12 @@ const vq_op vq_op_adam_clamp = {
     .forward = adam_forward_cpu,
 };
 
+void vq_adam_parameters(vq_real par[2], double lr, int64_t t)
+{
+  par[0] = (vq_real)(lr / (1 - pow(beta1, (double)t)));
+  par[1] = (vq_real)sqrt(1 - pow(beta2, (double)t));
+}
+
 vq_status vq_adam_clamp(vq_device *device, vq_tensor *z, vq_tensor *m, vq_tensor *v, vq_tensor *par, vq_tensor *low,
                         vq_tensor *high)
 {
@@ -72,5 +78,7 @@ vq_status vq_adam_clamp(vq_device *device, vq_tensor *z, vq_tensor *m, vq_tensor
   VQ_TRY(adam_shape(&call, &out, &saved));
   if (!kernel)
     return vq_fail(VQ_ERR_UNSUPPORTED, "adam_clamp: the %s device has no kernel for it", device->backend->name);
-  return device->plan || !vq_root(z)->grad ? VQ_OK : kernel(&call);
+  if (!vq_root(z)->grad)
+    return vq_fail(VQ_ERR_GRADIENT, "adam_clamp: z has no gradient, so there is nothing to follow");
+  return device->plan ? VQ_OK : kernel(&call);
 }
