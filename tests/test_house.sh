@@ -28,18 +28,16 @@ norm_act_conv  group_norm conv
 folders='base autograd kernels nets loaders runtime include tools'
 longest=700
 
-# FILE INCLUDED, a line for each #include "..." below the folders of $1
-includes() {
-  for folder in $folders; do
-    (cd "$1" && find "$folder" -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh') | while read -r file; do
-      sed -n "s|^[[:space:]]*#[[:space:]]*include[[:space:]]*\"\([^\"]*\)\".*|$file \1|p" "$1/$file"
-    done
-  done
+# FILE INCLUDED, a line for each #include "..." in the folders of $1
+list_includes() {
+  # shellcheck disable=SC2086
+  (cd "$1" && find $folders \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \) -exec grep -HE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' {} +) |
+    sed 's|^\([^:]*\):[^"]*"\([^"]*\)".*|\1 \2|'
 }
 
 # Arrows between folders, and between rooms, that are not in the lists above.
 check_arrows() {
-  includes "$1" | awk -v root="$1" -v allowed="$allowed" -v rooms="$rooms" '
+  awk -v root="$1" -v allowed="$allowed" -v rooms="$rooms" '
     function read_list(text, into,   line, n, i, j, m, word) {
       n = split(text, line, "\n")
       for (i = 1; i <= n; i++) {
@@ -48,12 +46,15 @@ check_arrows() {
           into[word[1], word[j]] = 1
       }
     }
-    function there(path,   line, found) {
-      found = (getline line < path) >= 0
-      close(path)
-      return found
+    function there(path,   line) {
+      if (!(path in seen)) {
+        seen[path] = (getline line < path) >= 0
+        close(path)
+      }
+      return seen[path]
     }
     BEGIN { read_list(allowed, may); read_list(rooms, may_room) }
+    $1 ~ /^kernels\/[^\/]*\// && $2 == "kernels/ops.h" { print $1 ": a room must not include \"" $2 "\"" }
     {
       path = $2 == "vqgen.h" ? "include/vqgen.h" : $2
       split($1, from, "/")
@@ -72,16 +73,17 @@ check_arrows() {
           print $1 ": only kernels/ops.h knows the rooms, not \"" $2 "\""
       } else if (to[2] != "cpu" && !((from[2], to[2]) in may_room))
         print $1 ": the room " from[2] " must not include \"" $2 "\""
-    }'
-  includes "$1" | awk '$1 ~ /^kernels\/[^\/]*\// && $2 == "kernels/ops.h" { print $1 ": a room must not include \"kernels/ops.h\"" }'
+    }
+  ' "$work/includes"
 }
 
 # Circles, as tsort sees them: among folders, and among rooms.
 check_circles() {
-  includes "$1" | awk '{ path = $2 == "vqgen.h" ? "include/vqgen.h" : $2; split($1, a, "/"); split(path, b, "/"); print a[1], b[1] }' |
-    sort -u | tsort 2>&1 >/dev/null | sed 's/^tsort:/a circle among folders:/'
-  includes "$1" | awk '{ n = split($1, a, "/"); m = split($2, b, "/") } a[1] == "kernels" && b[1] == "kernels" && n == 3 && m == 3 { print a[2], b[2] }' |
-    sort -u | tsort 2>&1 >/dev/null | sed 's/^tsort:/a circle among rooms:/'
+  awk '{ path = $2 == "vqgen.h" ? "include/vqgen.h" : $2; split($1, a, "/"); split(path, b, "/"); print a[1], b[1] }' \
+    "$work/includes" | sort -u | tsort 2>&1 >/dev/null | sed 's/^tsort:/a circle among folders:/'
+  awk '{ n = split($1, a, "/"); m = split($2, b, "/") }
+    a[1] == "kernels" && b[1] == "kernels" && n == 3 && m == 3 { print a[2], b[2] }' \
+    "$work/includes" | sort -u | tsort 2>&1 >/dev/null | sed 's/^tsort:/a circle among rooms:/'
 }
 
 sources() {
@@ -90,23 +92,21 @@ sources() {
 }
 
 check_lengths() {
-  sources "$1" | grep -v '\.md$' | while read -r file; do
-    lines=$(($(wc -l <"$1/$file")))
-    if [ "$lines" -gt $longest ]; then echo "$file: $lines lines, at most $longest are allowed"; fi
-  done
+  grep -v '\.md$' "$work/sources" | (cd "$1" && xargs wc -l) |
+    awk -v longest=$longest '$2 != "total" && $1 > longest { print $2 ": " $1 " lines, at most " longest " are allowed" }'
 }
 
 # Homes, temporary folders with a name in them, and what lies beside the tree.
 check_words() {
-  sources "$1" | grep -v '^tests/test_house\.sh$' | while read -r file; do
-    grep -nE '(^|[^[:alnum:]_./])/(home|root|Users|work|tmp|var/tmp)/|~/|/\.\./shared|\.\./shared' "$1/$file" |
-      sed "s|^|$file: a path of somebody's machine: line |"
-  done
+  grep -v '^tests/test_house\.sh$' "$work/sources" | (cd "$1" &&
+    xargs grep -nE '(^|[^[:alnum:]_./])/(home|root|Users|work|tmp|var/tmp)/|~/|\.\./shared') | sed "s/^/a path of somebody's machine: /"
 }
 
 check() {
+  list_includes "$1" >"$work/includes"
+  sources "$1" >"$work/sources"
   check_arrows "$1"
-  check_circles "$1"
+  check_circles
   check_lengths "$1"
   check_words "$1"
 }
