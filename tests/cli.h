@@ -67,7 +67,7 @@ static inline void forget(said *s)
 
 #define TOOL(...)            tool_run(NULL, (const char *const[]){__VA_ARGS__, NULL})
 #define TOOL_FROM(in, ...)   tool_run(in, (const char *const[]){__VA_ARGS__, NULL})
-#define TOOL_START(out, ...) tool_start((const char *const[]){__VA_ARGS__, NULL}, NULL, out, "/tmp/cli/err.txt")
+#define TOOL_START(out, ...) tool_start((const char *const[]){__VA_ARGS__, NULL}, NULL, out, NULL)
 
 /* Runs it, and fails unless it ends well. The caller forgets what it said. */
 #define TOOL_OK(...) tool_ok(TOOL(__VA_ARGS__), #__VA_ARGS__)

@@ -22,7 +22,7 @@ static vq_settings quick(void)
   s.clip = VQ_SOURCE_ROOT "/weights/clip.safetensors";
   expect_ok(vq_settings_load(&s));
   s.width = s.height = SIDE;
-  s.cutouts = 3;
+  s.cutouts = 1;
   s.threads = 1;
   return s;
 }
@@ -84,8 +84,7 @@ Test(session, losses_fall)
   vq_settings s = quick();
   double first = 0, last = 0;
   s.threads = 2;
-  s.width = s.height = 64;
-  s.cutouts = 8;
+  s.cutouts = 2;
   vq_session *session = begin(&s, 1, VQ_NO_STOP);
   for (int i = 0; i < 20; i++) {
     double loss = step(session).loss;
@@ -93,13 +92,13 @@ Test(session, losses_fall)
     last += i >= 16 ? loss / 4 : 0;
   }
   vq_session_free(session);
-  cr_expect(last < 0.97 * first, "from %.4f to %.4f", first, last);
+  cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
 }
 
 /* A schedule begins as the constant rate does, falls, and is at its end, here nothing at all, once its steps are done. */
 Test(session, schedules_end_where_they_should)
 {
-  static uint8_t constant[5][PIXELS], falling[5][PIXELS];
+  static uint8_t constant[5][PIXELS], falling[6][PIXELS];
   vq_settings s = quick();
   s.steps = 3;
   s.lr_schedule = VQ_LR_CONSTANT;
@@ -109,10 +108,11 @@ Test(session, schedules_end_where_they_should)
     s.lr_schedule = (vq_lr_schedule)schedule;
     s.lr_end = 0;
     s.steps = 3;
-    run(&s, 4, falling);
+    run(&s, 5, falling);
     cr_expect(same(falling[1], constant[1]) && !same(falling[2], constant[2]), "schedule %d does not fall",
               schedule);
-    cr_expect(!same(falling[2], falling[3]) && same(falling[3], falling[4]), "schedule %d does not end", schedule);
+    cr_expect(!same(falling[2], falling[3]) && same(falling[3], falling[4]) && same(falling[3], falling[5]),
+              "schedule %d does not end", schedule);
     s.steps = -1;
     run(&s, 2, falling);
     cr_expect(same(falling[2], constant[2]), "without an end, schedule %d stays at its start", schedule);
@@ -121,7 +121,7 @@ Test(session, schedules_end_where_they_should)
 
 /* ---- the same bytes ---- */
 
-#define STEPS 4
+#define STEPS 3
 
 typedef struct runner {
   vq_settings settings;
@@ -141,6 +141,7 @@ Test(session, a_seed_is_a_picture)
   static runner at_once[2];
   pthread_t thread;
   vq_settings s = quick();
+  s.cutouts = 3;
   s.seed = 5;
   run(&s, STEPS, one);
   s.threads = 3;
@@ -167,7 +168,7 @@ Test(session, settings_change_the_picture)
   for (int what = 0; what < 6; what++) {
     vq_settings c = s;
     if (what == 0)
-      c.cutouts = 4;
+      c.cutouts = 2;
     if (what == 1)
       c.cut_method = VQ_CUT_LANCZOS;
     if (what == 2)
@@ -357,7 +358,7 @@ Test(session, a_picture_says_how_it_was_made, .init = scratch_create, .fini = sc
             "%s in %s", error.text, t.settings);
   cr_expect(!strcmp(first, prompt) && weight[0] == 1.5 && json_is_null(none), "%s", t.settings);
   cr_expect(!strcmp(second, "text") && weight[1] == -0.5 && stop == -0.25, "%s", t.settings);
-  cr_expect(width == SIDE && height == SIDE && now == 2 && steps == 100 && cutouts == 3 && lr == s.lr, "%s",
+  cr_expect(width == SIDE && height == SIDE && now == 2 && steps == 100 && cutouts == 1 && lr == s.lr, "%s",
             t.settings);
   cr_expect(!strcmp(seed, "18446744073709551615") && !strcmp(schedule, "linear:0.04"), "%s", t.settings);
   cr_expect(!strcmp(vqgan, "vqgan-small") && !strcmp(clip, "clip-small"), "%s", t.settings);

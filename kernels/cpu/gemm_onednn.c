@@ -1,6 +1,8 @@
 /* gemm_onednn.c -- matrix products by oneDNN 2 or 3, one thread a call. */
 #include "kernels/cpu/gemm.h"
 
+#include <signal.h>
+
 #include <dnnl.h>
 #include <omp.h>
 
@@ -9,10 +11,16 @@
 void vq_gemm(const vq_gemm_args *g)
 {
   int threads = omp_get_max_threads();
+  sigset_t all, before;
+  /* While it computes, oneDNN's sgemm (up to 3.11 at least, its issue #4845) keeps the stack pointer in other memory: a
+   * signal handler that ran on this thread now would write over the heap. */
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
   omp_set_num_threads(1);
-  dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, g->alpha, g->a, g->lda, g->b, g->ldb, g->beta, g->c,
-             g->ldc);
+  dnnl_sgemm(g->ta ? 'T' : 'N', g->tb ? 'T' : 'N', g->m, g->n, g->k, g->alpha, g->a, g->lda, g->b, g->ldb, g->beta,
+             g->c, g->ldc);
   omp_set_num_threads(threads);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 #define TEXT2(x) #x

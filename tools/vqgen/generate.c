@@ -1,49 +1,11 @@
 /* generate.c -- the run: steps until there are enough or somebody says so, and the picture. */
+#include "tools/vqgen/interrupt.h"
 #include "tools/vqgen/progress.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* ---- interrupts ---- */
-
-/* Signal handlers reach nothing but globals. */
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-  static const char said[] = "\nvqgen: stopping after this step; once more ends it at once\n";
-  struct sigaction plain = {.sa_handler = SIG_DFL};
-  int saved = errno;
-  (void)number;
-  interrupted = 1;
-  sigaction(SIGINT, &plain, NULL);
-  sigaction(SIGTERM, &plain, NULL);
-  sigaction(SIGHUP, &plain, NULL);
-  if (write(STDERR_FILENO, said, sizeof said - 1) < 0)
-    errno = saved;
-  errno = saved;
-}
-
-static void catch_one(int number)
-{
-  struct sigaction old, ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  if (!sigaction(number, NULL, &old) && old.sa_handler != SIG_IGN) /* nohup, or in the background */
-    sigaction(number, &ours, NULL);
-}
-
-static void catch_signals(void)
-{
-  struct sigaction ignore = {.sa_handler = SIG_IGN};
-  catch_one(SIGINT);
-  catch_one(SIGTERM);
-  catch_one(SIGHUP);
-  sigaction(SIGPIPE, &ignore, NULL); /* the picture matters more than who reads the progress */
-}
-
-/* ---- the run ---- */
 
 typedef struct run {
   request asked;
@@ -128,7 +90,7 @@ static void check_in(run *r, const vq_step_report *report)
 static vq_status take_steps(run *r)
 {
   const request *a = &r->asked;
-  while (!interrupted && (a->settings.steps < 0 || r->step < a->settings.steps)) {
+  while (!interrupted() && (a->settings.steps < 0 || r->step < a->settings.steps)) {
     vq_step_report report;
     VQ_TRY(vq_session_step(r->session, &report));
     r->step = report.step;
@@ -154,7 +116,7 @@ static vq_status finish(run *r, vq_status status)
   }
   vq_status saved = vq_session_save(r->session, r->output.path);
   if (!saved)
-    progress_done(&r->progress, r->output.temporary ? "-" : r->output.path, r->step, interrupted || status);
+    progress_done(&r->progress, r->output.temporary ? "-" : r->output.path, r->step, interrupted() || status);
   else
     progress_clear(&r->progress);
   if (!saved && (r->asked.progress != PROGRESS_JSON))
@@ -186,14 +148,16 @@ static int generate(const command *c, int argc, char **argv)
     request_clear(&r.asked);
     return status;
   }
-  catch_signals();
-  vq_status done = prepare(&r);
+  signal(SIGPIPE, SIG_IGN); /* the picture matters more than whether somebody reads the progress */
+  vq_status done = interrupt_watch();
+  if (!done)
+    done = prepare(&r);
   if (!done)
     done = finish(&r, take_steps(&r));
   if (done && r.asked.progress == PROGRESS_JSON)
     progress_error(done);
   status = tool_end(c, done);
-  if (!done && interrupted && r.step != r.asked.settings.steps)
+  if (!done && interrupted() && r.step != r.asked.settings.steps)
     status = EXIT_INTERRUPTED;
   clear(&r);
   return status;
