@@ -87,7 +87,6 @@ typedef struct vq_settings {
   double cut_power; /* size = u^power (most - least) + least, u uniform */
   double cut_least; /* sides of the smallest and the largest cutout, as parts of the picture's shorter side; */
   double cut_most;  /* cut_least 0: CLIP's own input size in pixels */
-  double noise;     /* each cutout gets normal noise of a deviation drawn from [0, noise); 0: none */
   double tv_weight; /* weight of the total variation */
   vq_start start;
   const char *start_file; /* for VQ_START_FILE */

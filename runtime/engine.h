@@ -22,7 +22,6 @@ typedef struct vq_engine_config {
   int cutouts;
   vq_cut_method cut_method;
   int box_least, box_most; /* pixels: sides of the smallest and the largest cutout that will ever be asked for */
-  double noise;            /* of the cutouts; 0: none */
   int targets;
   int target_rows[VQ_MOST_PROMPTS]; /* features of a target: 1 for a text */
   double weight[VQ_MOST_PROMPTS], stop[VQ_MOST_PROMPTS];

@@ -59,7 +59,6 @@ static vq_status check_settings(const vq_settings *s)
   VQ_TRY(check_number("the cut power", s->cut_power, 0, 100));
   VQ_TRY(check_number("the smallest cutout", s->cut_least, 0, 1));
   VQ_TRY(check_number("the largest cutout", s->cut_most, s->cut_least > 0 ? s->cut_least : 1e-3, 1));
-  VQ_TRY(check_number("the noise", s->noise, 0, 10));
   VQ_TRY(check_number("the weight of the total variation", s->tv_weight, 0, 1e6));
   if (s->start == VQ_START_FILE && !s->start_file)
     return vq_fail(VQ_ERR_ARGUMENT, "the start is a file and none is named");

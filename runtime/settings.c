@@ -116,8 +116,6 @@ static vq_status apply_default(vq_settings *s, const char *key, const json_t *va
     return vq_cut_method_parse(&s->cut_method, text);
   else if (!strcmp(key, "tv_weight") && json_is_number(value))
     s->tv_weight = number;
-  else if (!strcmp(key, "noise") && json_is_number(value))
-    s->noise = number;
   else if (!strcmp(key, "init") && text && choice(start_names, VQ_START_FILE, text, strlen(text)) >= 0)
     s->start = (vq_start)choice(start_names, VQ_START_FILE, text, strlen(text));
   else

@@ -23,11 +23,11 @@ static char *settings_json(const vq_settings *s, int width, int height, const ch
   vq_lr_schedule_text(schedule, sizeof schedule, s);
   snprintf(seed, sizeof seed, "%llu", (unsigned long long)s->seed); /* JSON's integers end at 2^63 */
   json_t *o = json_pack(
-      "{s:s, s:o, s:[i,i], s:I, s:I, s:s, s:f, s:s, s:i, s:s, s:f, s:[f,f], s:f, s:f, s:s, s:s, s:s}", "version",
+      "{s:s, s:o, s:[i,i], s:I, s:I, s:s, s:f, s:s, s:i, s:s, s:f, s:[f,f], s:f, s:s, s:s, s:s}", "version",
       VQ_VERSION, "prompts", prompts_json(prompts, count), "size", width, height, "step", (json_int_t)step, "steps",
       (json_int_t)s->steps, "seed", seed, "lr", s->lr, "lr_schedule", schedule, "cutouts", s->cutouts, "cut_method",
-      vq_cut_method_name(s->cut_method), "cut_power", s->cut_power, "cut_size", s->cut_least, s->cut_most, "noise",
-      s->noise, "tv_weight", s->tv_weight, "init", vq_start_name(s->start), "vqgan", vqgan, "clip", clip);
+      vq_cut_method_name(s->cut_method), "cut_power", s->cut_power, "cut_size", s->cut_least, s->cut_most,
+      "tv_weight", s->tv_weight, "init", vq_start_name(s->start), "vqgan", vqgan, "clip", clip);
   char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
   json_decref(o);
   return text;

@@ -85,13 +85,13 @@ Test(rng, normal_has_its_moments)
 {
   double sum = 0, square = 0, cube = 0, fourth = 0, across = 0;
   for (uint64_t i = 0; i < DRAWS; i++) {
-    double x = vq_rng_normal(3, VQ_RNG_NOISE, 0, i);
+    double x = vq_rng_normal(3, VQ_RNG_WEIGHTS, 0, i);
     cr_assert(isfinite(x));
     sum += x;
     square += x * x;
     cube += x * x * x;
     fourth += x * x * x * x;
-    across += x * vq_rng_normal(3, VQ_RNG_NOISE, 0, i ^ 1); /* cosine and sine of one angle */
+    across += x * vq_rng_normal(3, VQ_RNG_WEIGHTS, 0, i ^ 1); /* cosine and sine of one angle */
   }
   cr_expect(fabs(sum / DRAWS) < 4 / sqrt(DRAWS), "mean %g", sum / DRAWS);
   cr_expect(fabs(square / DRAWS - 1) < 4 * sqrt(2. / DRAWS), "variance %g", square / DRAWS);
@@ -231,7 +231,7 @@ typedef struct place {
 
 static uint32_t dice(uint32_t run, uint64_t *n, uint32_t below)
 {
-  return vq_rng_below(17, VQ_RNG_NOISE, run, (*n)++, below);
+  return vq_rng_below(17, VQ_RNG_WEIGHTS, run, (*n)++, below);
 }
 
 /* Takes and gives at random: every answer is the model's, and no two places share a unit. */

@@ -15,6 +15,9 @@
 #include <jansson.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #define FOLDER VQ_SOURCE_ROOT "/tests/data/reference/"
 #define VQGAN  FOLDER "vqgan_tiny.safetensors"
@@ -481,41 +484,41 @@ static vq_status phases(void)
   return vq_prompts_parse(&prompts, &count, "first ^ second");
 }
 
-/* One op on a tape of its own; weights are frozen or trained, of any shape. */
-static vq_status linear(const int64_t *w_dim)
+/* One op on a tape of its own. */
+static vq_status on_tape(vq_tensor *(*op)(vq_tape *t))
 {
   vq_device *device;
   vq_tape *tape;
   expect_ok(vq_cpu_create(&device, 1));
   expect_ok(vq_device_reserve(device, 1 << 16));
   expect_ok(vq_tape_create(&tape, device));
-  vq_shape x = vq_shape_make(VQ_REAL, 2, (int64_t[]){4, 3}), w = vq_shape_make(VQ_REAL, 2, w_dim);
-  static const vq_real ones[64] = {1};
-  vq_linear(tape, vq_leaf(tape, &x, ones, false), vq_leaf(tape, &w, ones, true), NULL, NULL);
+  op(tape);
   vq_status status = vq_tape_status(tape);
   vq_tape_free(tape);
   vq_device_free(device);
   return status;
 }
 
-ASK(shapes, linear((int64_t[]){2, 5}))
-
-static vq_status gradient(void)
+static vq_tensor *trained(vq_tape *t, int64_t rows, int64_t columns)
 {
-  vq_device *device;
-  vq_tape *tape;
-  expect_ok(vq_cpu_create(&device, 1));
-  expect_ok(vq_device_reserve(device, 1 << 16));
-  expect_ok(vq_tape_create(&tape, device));
-  vq_shape x = vq_shape_make(VQ_REAL, 2, (int64_t[]){4, 3}), ids = vq_shape_make(VQ_I32, 1, (int64_t[]){4});
-  static const vq_real ones[64] = {1};
-  vq_tensor *book = vq_leaf(tape, &x, ones, true);
-  vq_quantise(tape, vq_leaf(tape, &x, ones, true), book, vq_leaf(tape, &ids, NULL, false));
-  vq_status status = vq_tape_status(tape);
-  vq_tape_free(tape);
-  vq_device_free(device);
-  return status;
+  static const vq_real zeros[64];
+  vq_shape s = vq_shape_make(VQ_REAL, 2, (int64_t[]){rows, columns});
+  return vq_leaf(t, &s, zeros, true);
 }
+
+static vq_tensor *linear(vq_tape *t)
+{
+  return vq_linear(t, trained(t, 4, 3), trained(t, 2, 5), NULL, NULL);
+}
+
+static vq_tensor *quantise(vq_tape *t)
+{
+  vq_shape ids = vq_shape_make(VQ_I32, 1, (int64_t[]){4});
+  return vq_quantise(t, trained(t, 4, 3), trained(t, 4, 3), vq_leaf(t, &ids, NULL, false));
+}
+
+ASK(shapes, on_tape(linear))
+ASK(gradient, on_tape(quantise))
 
 /* A backend's own failure comes through the device unchanged. */
 static vq_status lost(vq_device *device, void **out, size_t bytes)
@@ -533,9 +536,9 @@ static vq_status device_lost(void)
   broken.alloc = lost;
   expect_ok(vq_cpu_create(&device, 1));
   device->backend = &broken;
-  vq_status status = vq_device_reserve(device, 1000), again = status;
+  vq_status status = vq_device_reserve(device, 1000);
   void *memory;
-  again = vq_weights_take(device, 1000, &memory);
+  vq_status again = vq_weights_take(device, 1000, &memory);
   cr_expect(again == VQ_ERR_DEVICE && !memory && !device->pool);
   vq_device_free(device);
   return status;
@@ -656,6 +659,9 @@ ParameterizedTest(size_t *number, errors, each, .init = scratch_create, .fini = 
 {
   const struct error_case *c = &cases[*number];
   vq_status status = c->call();
+#ifdef __SANITIZE_ADDRESS__
+  cr_expect(!__lsan_do_recoverable_leak_check(), "%s leaks", c->name);
+#endif
   cr_expect(status == c->code, "%s: %s where %s was due: %s", c->name, vq_status_name(status),
             vq_status_name(c->code), vq_error_message());
   cr_expect(!status || *vq_error_message(), "%s: an empty message", c->name);

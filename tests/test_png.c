@@ -27,7 +27,7 @@ static const int channels[] = {[PNG_COLOR_TYPE_GRAY] = 1,
 /* Sample c of pixel (x, y): `depth` random bits. */
 static unsigned sample(const kind *k, int x, int y, int c)
 {
-  return vq_rng_below(2, VQ_RNG_NOISE, (uint32_t)k->depth, (uint64_t)((y * WIDTH + x) * 4 + c), 1u << k->depth);
+  return vq_rng_below(2, VQ_RNG_WEIGHTS, (uint32_t)k->depth, (uint64_t)((y * WIDTH + x) * 4 + c), 1u << k->depth);
 }
 
 static png_color color_of(unsigned index)
@@ -132,7 +132,7 @@ static vq_image noise(int width, int height)
   vq_image image;
   expect_ok(vq_image_create(&image, width, height));
   for (int i = 0; i < width * height * 3; i++)
-    image.rgb[i] = (uint8_t)vq_rng_bits(3, VQ_RNG_NOISE, 0, (uint64_t)i);
+    image.rgb[i] = (uint8_t)vq_rng_bits(3, VQ_RNG_WEIGHTS, 0, (uint64_t)i);
   return image;
 }
 

@@ -6,7 +6,8 @@
 #include <string.h>
 
 const char *const names_later_options =
-    "recipe|optimizer|augment|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|count|frames|"
+    "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|count|"
+    "frames|"
     "video|zoom|snapshot|snapshot-every|preview|metadata|config|model-name|print-tape";
 
 const char *const names_later_commands = "resume|replay|reveal|convert|inspect|batch|doctor";

@@ -92,7 +92,6 @@ static void emit_start(const request *r, const char *output)
   json_object_set_new(o, "cut_size", json_pack("[ff]", s->cut_least, s->cut_most));
   json_object_set_new(o, "cut_power", number(s->cut_power));
   json_object_set_new(o, "cut_method", json_string(vq_cut_method_name(s->cut_method)));
-  json_object_set_new(o, "noise", number(s->noise));
   json_object_set_new(o, "tv_weight", number(s->tv_weight));
   json_object_set_new(o, "init",
                       s->start == VQ_START_FILE ? text(s->start_file) : json_string(vq_start_name(s->start)));

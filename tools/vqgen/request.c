@@ -72,7 +72,7 @@ static vq_status set_start(const option *o, const char *value)
 /* ---- the table ---- */
 
 typedef struct defaults {
-  char size[32], steps[32], lr[32], schedule[64], cutouts[32], power[32], cut_size[64], noise[32], tv[32];
+  char size[32], steps[32], lr[32], schedule[64], cutouts[32], power[32], cut_size[64], tv[32];
 } defaults;
 
 static void describe(defaults *d, const vq_settings *s)
@@ -84,7 +84,6 @@ static void describe(defaults *d, const vq_settings *s)
   snprintf(d->cutouts, sizeof d->cutouts, "%d", s->cutouts);
   snprintf(d->power, sizeof d->power, "%g", s->cut_power);
   snprintf(d->cut_size, sizeof d->cut_size, "%g:%g", s->cut_least, s->cut_most);
-  snprintf(d->noise, sizeof d->noise, "%g", s->noise);
   snprintf(d->tv, sizeof d->tv, "%g", s->tv_weight);
 }
 
@@ -125,7 +124,6 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
       {0, "cut-power", "X", set_number, &s->cut_power, "above 1 there are more small ones", d.power, 0, 100},
       {0, "cut-method", "pool|lanczos", set_choice, &s->cut_method, "how they come to CLIP's size",
        vq_cut_method_name(s->cut_method)},
-      {0, "noise", "X", set_number, &s->noise, "most noise that is put on a cutout", d.noise, 0, 10},
       {0, "tv-weight", "X", set_number, &s->tv_weight, "weight of the total variation: against speckle", d.tv, 0,
        1e6},
       {0, "init", "random|gray|pixels|FILE", set_start, s,
