@@ -113,11 +113,11 @@ static inline int plant_damage(const char *path, int flips, vq_status (*try)(con
   cr_assert(file);
   setbuf(file, NULL);
   for (int i = 0; i < flips; i++) {
-    uint32_t step = (uint32_t)i, changes = 1 + vq_rng_below(1, VQ_RNG_NOISE, step, 0, 4), at[4];
+    uint32_t step = (uint32_t)i, changes = 1 + vq_rng_below(1, VQ_RNG_WEIGHTS, step, 0, 4), at[4];
     for (uint32_t k = 0; k < changes; k++) {
-      at[k] = vq_rng_below(1, VQ_RNG_NOISE, step, 2 * k + 1, (uint32_t)bytes);
+      at[k] = vq_rng_below(1, VQ_RNG_WEIGHTS, step, 2 * k + 1, (uint32_t)bytes);
       fseek(file, (long)at[k], SEEK_SET);
-      fputc((int)(vq_rng_bits(1, VQ_RNG_NOISE, step, 2 * k + 2) & 0xff), file);
+      fputc((int)(vq_rng_bits(1, VQ_RNG_WEIGHTS, step, 2 * k + 2) & 0xff), file);
     }
     try(damaged);
     for (uint32_t k = 0; k < changes; k++) {

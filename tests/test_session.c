@@ -358,7 +358,7 @@ Test(session, a_picture_says_how_it_was_made, .init = scratch_create, .fini = sc
             "%s in %s", error.text, t.settings);
   cr_expect(!strcmp(first, prompt) && weight[0] == 1.5 && json_is_null(none), "%s", t.settings);
   cr_expect(!strcmp(second, "text") && weight[1] == -0.5 && stop == -0.25, "%s", t.settings);
-  cr_expect(width == SIDE && height == SIDE && now == 2 && steps == 100 && cutouts == 1 && lr == s.lr, "%s",
+  cr_expect(width == SIDE && height == SIDE && now == 2 && steps == s.steps && cutouts == 1 && lr == s.lr, "%s",
             t.settings);
   cr_expect(!strcmp(seed, "18446744073709551615") && !strcmp(schedule, "linear:0.04"), "%s", t.settings);
   cr_expect(!strcmp(vqgan, "vqgan-small") && !strcmp(clip, "clip-small"), "%s", t.settings);

@@ -1,8 +1,8 @@
 """Compares the tokeniser with ftfy, html, regex and a plain BPE on random awkward texts, and counts the differences.
 
-  cc -shared -fPIC -O2 -I. -o /tmp/tokenizer.so nets/{tokenizer,text_clean,mojibake,html_entities}.c base/status.c -lutf8proc
+  cc -shared -fPIC -O2 -I. -o ./tokenizer.so nets/{tokenizer,text_clean,mojibake,html_entities}.c base/status.c -lutf8proc
   pip install ftfy==6.3.1 regex
-  python tests/compare/tokenizer_vs_ftfy.py /tmp/tokenizer.so bpe_simple_vocab_16e6.txt.gz [texts [seed]]
+  python tests/compare/tokenizer_vs_ftfy.py ./tokenizer.so bpe_simple_vocab_16e6.txt.gz [texts [seed]]
 """
 import collections, ctypes, gzip, html, html.entities, random, sys, unicodedata
 import ftfy, regex
