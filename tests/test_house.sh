@@ -148,5 +148,5 @@ plant kernels/conv/conv.h '#include "kernels/norm_act_conv/norm_act_conv.h"' 'a 
 plant base/log.c '#include "status.h"' 'is no path from the root'
 plant runtime/long.c "$(awk 'BEGIN { for (i = 0; i < 701; i++) print "/* */" }')" '701 lines'
 plant tests/where.py 'open("/home/someone/x")' 'somebody'
-plant docs.md 'see ../shared/notes' 'somebody'
+plant docs.md 'see /home/somebody/notes' 'somebody'
 echo "the house is in order"
