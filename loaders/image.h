@@ -31,6 +31,9 @@ void vq_image_free(vq_image *image);
  * no two together. VQ_ERR_ARGUMENT, VQ_ERR_WRITE */
 vq_status vq_image_write_png(const char *path, const vq_image *image, const char *const *text_pairs, int pairs);
 
+/* VQ_ERR_UNSUPPORTED where this build cannot write PNG. To ask before a long run. */
+vq_status vq_image_check_png(void);
+
 /* Called for each text of a PNG in the file's order; both are UTF-8 and borrowed for the call. */
 typedef void (*vq_image_text_fn)(void *user, const char *key, const char *text);
 

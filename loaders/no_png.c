@@ -6,6 +6,11 @@ static vq_status refuse(void)
   return vq_fail(VQ_ERR_UNSUPPORTED, "this build does neither read nor write PNG; build it with libpng");
 }
 
+vq_status vq_image_check_png(void)
+{
+  return refuse();
+}
+
 vq_status vq_png_read(vq_image *out, int *orientation, const vq_input *input, const char *path)
 {
   (void)out, (void)orientation, (void)input;

@@ -116,7 +116,6 @@ static const char *without_setting(const char *of, const char *key)
   return path;
 }
 
-/* A GIF's first bytes, and a picture that is there. */
 static const char *picture(void)
 {
   vq_image image;
@@ -385,15 +384,8 @@ ASK(start_twice, out_of_order(5))
 /* The most memory this process has ever held, in KiB. */
 static long most_memory(void)
 {
-  FILE *f = fopen("/proc/self/status", "r");
-  char line[256];
-  long kib = 0;
-  while (f && fgets(line, sizeof line, f))
-    if (sscanf(line, "VmHWM: %ld", &kib) == 1)
-      break;
-  if (f)
-    fclose(f);
-  return kib;
+  struct rusage used;
+  return getrusage(RUSAGE_SELF, &used) ? 0 : used.ru_maxrss;
 }
 
 /* A picture of 4 gigapixels: refused by the plan, and nothing of it has been allocated, nor even asked of the system. */

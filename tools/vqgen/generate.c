@@ -60,6 +60,7 @@ static vq_status prepare(run *r)
 {
   vq_settings *s = &r->asked.settings;
   int width = s->width, height = s->height;
+  VQ_TRY(vq_image_check_png());
   VQ_TRY(find_output(r));
   VQ_TRY(find_beside(r));
   VQ_TRY(vq_session_create(&r->session, s));
