@@ -42,8 +42,9 @@ typedef vq_status (*vq_shape_fn)(const vq_call *call, vq_shape *out, vq_shape *s
 /* Bytes of scratch that the forward (backward = false) or the backward wants for this call. */
 typedef size_t (*vq_scratch_fn)(const vq_call *call, bool backward);
 
-/* Makes call->in[i]->prepared, from the weights arena, for frozen weights in a form that the kernels like better. Called
- * once for a weight, before the first forward that reads it. */
+/* Makes call->in[i]->prepared, from the weights arena, for those frozen weights that the kernels want in another form.
+ * Called before a forward while any frozen weight among the inputs has none: it leaves alone what has one, and what (a bias)
+ * needs none. */
 typedef vq_status (*vq_prepare_fn)(const vq_call *call);
 
 struct vq_op {

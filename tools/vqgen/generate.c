@@ -2,6 +2,8 @@
 #include "tools/vqgen/interrupt.h"
 #include "tools/vqgen/progress.h"
 
+#include "loaders/image.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
