@@ -70,10 +70,8 @@ static vq_status build(vq_engine *e)
   const vq_clip_config *clip = vq_network_clip(c->clip);
   int f = vq_vqgan_factor(vqgan);
   const int64_t z_dim[4] = {1, c->h, c->w, vqgan->embed_dim}, two = 2;
-  vq_status status = vq_vqgan_create(&e->vqgan, e->device, vqgan, vq_network_weights(c->vqgan), VQGAN_DECODER);
-  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(c->vqgan)));
-  status = vq_clip_create(&e->clip, e->device, clip, vq_network_weights(c->clip), CLIP_IMAGE);
-  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(c->clip)));
+  VQ_TRY(vq_network_make_vqgan(&e->vqgan, c->vqgan, e->device, VQGAN_DECODER));
+  VQ_TRY(vq_network_make_clip(&e->clip, c->clip, e->device, CLIP_IMAGE));
   VQ_TRY(zeros(&e->z, e->device, 4, z_dim, true));
   VQ_TRY(zeros(&e->m, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));

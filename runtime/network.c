@@ -198,6 +198,16 @@ const vq_weight_source *vq_network_weights(const vq_network *net)
   return &net->weights;
 }
 
+vq_status vq_network_make_vqgan(vq_vqgan **out, const vq_network *net, vq_device *device, unsigned parts)
+{
+  return vq_fail_in(vq_vqgan_create(out, device, &net->vqgan, &net->weights, parts), "%s", net->path);
+}
+
+vq_status vq_network_make_clip(vq_clip **out, const vq_network *net, vq_device *device, unsigned parts)
+{
+  return vq_fail_in(vq_clip_create(out, device, &net->clip, &net->weights, parts), "%s", net->path);
+}
+
 vq_status vq_network_tokenizer(vq_tokenizer **out, const vq_network *net)
 {
   const char *merges = vq_safetensors_metadata(net->file, "merges");

@@ -35,6 +35,10 @@ const vq_clip_config *vq_network_clip(const vq_network *net);   /* of a CLIP's f
 /* The weights, for vq_vqgan_create and vq_clip_create; borrowed from the network. */
 const vq_weight_source *vq_network_weights(const vq_network *net);
 
+/* The network itself, its parts read into the device. Errors name the file; VQ_ERR_NETWORK names all that is missing. */
+vq_status vq_network_make_vqgan(vq_vqgan **out, const vq_network *net, vq_device *device, unsigned parts);
+vq_status vq_network_make_clip(vq_clip **out, const vq_network *net, vq_device *device, unsigned parts);
+
 /* The CLIP's tokeniser; the caller frees it. VQ_ERR_NETWORK if the file has no merges. */
 vq_status vq_network_tokenizer(vq_tokenizer **out, const vq_network *net);
 

@@ -40,8 +40,8 @@ static vq_status read_texts(vq_device *device, vq_tape *t, void *user)
   const text_job *job = user;
   const vq_clip_config *c = vq_network_clip(job->clip);
   vq_clip *net;
-  vq_status status = vq_clip_create(&net, device, c, vq_network_weights(job->clip), CLIP_TEXT);
-  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(job->clip)));
+  vq_status status = vq_network_make_clip(&net, job->clip, device, CLIP_TEXT);
+  VQ_TRY(status);
   /* One text at a time: its features then do not depend on what else is asked, to the last bit. */
   for (int i = 0; i < job->count && !status; i++) {
     vq_tensor *y = vq_clip_text(t, net, job->ids + (int64_t)i * c->context_length, 1);
@@ -76,8 +76,8 @@ static vq_status see_images(vq_device *device, vq_tape *t, void *user)
   const vq_clip_config *c = vq_network_clip(job->clip);
   int64_t side = c->image_resolution;
   vq_clip *net;
-  vq_status status = vq_clip_create(&net, device, c, vq_network_weights(job->clip), CLIP_IMAGE);
-  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(job->clip)));
+  vq_status status = vq_network_make_clip(&net, job->clip, device, CLIP_IMAGE);
+  VQ_TRY(status);
   for (int i = 0; i < job->count && !status; i++) {
     vq_shape s = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, side, side, 3});
     vq_tensor *y = vq_clip_image(t, net, vq_leaf(t, &s, job->pixels + i * side * side * 3, false));
@@ -207,10 +207,8 @@ static vq_status encode(vq_device *device, vq_tape *t, void *user)
 {
   const encode_job *job = user;
   vq_vqgan *net;
-  vq_status status =
-      vq_vqgan_create(&net, device, vq_network_vqgan(job->vqgan), vq_network_weights(job->vqgan), VQGAN_ENCODER);
-  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(job->vqgan)));
-  status = encode_with(device, t, job, net);
+  VQ_TRY(vq_network_make_vqgan(&net, job->vqgan, device, VQGAN_ENCODER));
+  vq_status status = encode_with(device, t, job, net);
   vq_vqgan_free(net);
   return status;
 }
@@ -269,10 +267,8 @@ static vq_status decode(vq_device *device, vq_tape *t, void *user)
 {
   const decode_job *job = user;
   vq_vqgan *net;
-  vq_status status =
-      vq_vqgan_create(&net, device, vq_network_vqgan(job->vqgan), vq_network_weights(job->vqgan), VQGAN_DECODER);
-  VQ_TRY(vq_fail_in(status, "%s", vq_network_path(job->vqgan)));
-  status = decode_with(device, t, job, net);
+  VQ_TRY(vq_network_make_vqgan(&net, job->vqgan, device, VQGAN_DECODER));
+  vq_status status = decode_with(device, t, job, net);
   vq_vqgan_free(net);
   return status;
 }

@@ -87,7 +87,7 @@ check_circles() {
 }
 
 sources() {
-  (cd "$1" && find . \( -name .git -o -name data \) -prune -o -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \
+  (cd "$1" && find . \( -name .git -o -name data -o -path './build*' \) -prune -o -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \
     -o -name '*.sh' -o -name '*.py' -o -name '*.md' -o -name 'meson*' \) -print | sed 's|^\./||')
 }
 
