@@ -37,23 +37,7 @@ static vq_status decode(const network_options *n, const char *from, const char *
 
 static int run(const command *c, int argc, char **argv)
 {
-  network_options n = {.threads = 0};
-  words rest = {0};
-  const char *output = NULL;
-  int status;
-  const option table[] = {
-      {'o', "output", "IMAGE.png", set_text, &output, "where to; - for standard output"},
-      OPTION_VQGAN(&n),
-      OPTION_COMPUTE(&n),
-  };
-  if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
-    return status;
-  vq_status done = rest.count != 1 ? vq_fail(VQ_ERR_ARGUMENT, "%d latents given where one is wanted", rest.count)
-                   : !output       ? vq_fail(VQ_ERR_ARGUMENT, "no -o: name the picture to write")
-                                   : decode(&n, rest.word[0], output);
-  status = tool_end(c, done);
-  words_free(&rest);
-  return status;
+  return tool_run_vqgan(c, argc, argv, "latent", "IMAGE.png", decode);
 }
 
 const command command_decode = {

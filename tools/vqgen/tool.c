@@ -80,6 +80,28 @@ vq_status tool_network(vq_network **out, const network_options *n, vq_network_ki
   return status;
 }
 
+int tool_run_vqgan(const command *c, int argc, char **argv, const char *noun, const char *argument,
+                   vq_status (*work)(const network_options *n, const char *from, const char *to))
+{
+  network_options n = {.threads = 0};
+  words rest = {0};
+  const char *output = NULL;
+  int status;
+  const option table[] = {
+      {'o', "output", argument, set_text, &output, "where to; - for standard output"},
+      OPTION_VQGAN(&n),
+      OPTION_COMPUTE(&n),
+  };
+  if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
+    return status;
+  vq_status done = rest.count != 1 ? vq_fail(VQ_ERR_ARGUMENT, "%d %ss given where one is wanted", rest.count, noun)
+                   : !output       ? vq_fail(VQ_ERR_ARGUMENT, "no -o: name the file to write")
+                                   : work(&n, rest.word[0], output);
+  status = tool_end(c, done);
+  words_free(&rest);
+  return status;
+}
+
 /* ---- `-` ---- */
 
 /* An empty file of our own. */

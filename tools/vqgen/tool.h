@@ -55,6 +55,11 @@ vq_status set_network(const option *o, const char *value); /* const char *: a fi
 /* Opens the one that is given, or else that of the pair that is found. The caller closes it. */
 vq_status tool_network(vq_network **out, const network_options *n, vq_network_kind kind);
 
+/* Runs a subcommand that turns one file, a `noun`, into another by the VQGAN: its options and their errors. `argument` is
+ * what --output takes, for the help. */
+int tool_run_vqgan(const command *c, int argc, char **argv, const char *noun, const char *argument,
+                   vq_status (*work)(const network_options *n, const char *from, const char *to));
+
 /* ---- `-` ---- */
 
 /* A file's path for a path that may be "-", standard input or output, by way of a temporary file. */
