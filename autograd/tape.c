@@ -5,13 +5,12 @@
  * tensor is made before it is used. The chain rule in that order, backwards, is one loop: vq_backward.
  */
 #include "autograd/tape.h"
+#include "autograd/tensor_list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define BLOCK 256 /* tensor structs are allocated this many at a time, and never move */
 
 typedef struct vq_node {
   const vq_op *op;
@@ -26,8 +25,7 @@ struct vq_tape {
   vq_device *device;
   vq_node *node;
   int64_t nodes, node_room;
-  vq_tensor **block; /* tensor number i is block[i / BLOCK][i % BLOCK] */
-  int64_t tensors, blocks;
+  vq_tensor_list tensors;
   vq_status status; /* the first error */
   bool trap;
   vq_watch_fn watch;
@@ -41,76 +39,18 @@ vq_tensor *vq_tape_fail(vq_tape *t, vq_status status)
   return NULL;
 }
 
-/* ---- tensors: made at the end of a list, cut off from the end of it ---- */
+/* ---- tensors ---- */
 
 static vq_tensor *new_tensor(vq_tape *t, const vq_shape *shape)
 {
-  if (t->tensors == t->blocks * BLOCK) {
-    vq_tensor **grown = realloc(t->block, (size_t)(t->blocks + 1) * sizeof *grown);
-    vq_tensor *fresh = malloc(BLOCK * sizeof *fresh);
-    if (grown)
-      t->block = grown;
-    if (!grown || !fresh) {
-      free(fresh);
-      return vq_tape_fail(t, vq_fail(VQ_ERR_MEMORY, "no memory for the tape's list of tensors"));
-    }
-    t->block[t->blocks++] = fresh;
-  }
-  vq_tensor *x = &t->block[t->tensors / BLOCK][t->tensors % BLOCK];
-  *x = (vq_tensor){.dtype = shape->dtype, .rank = shape->rank, .refs = 1};
-  memcpy(x->dim, shape->dim, sizeof x->dim);
-  t->tensors++;
-  return x;
-}
-
-static vq_tensor *new_filled(vq_tape *t, const vq_shape *shape)
-{
-  vq_tensor *x = new_tensor(t, shape);
-  if (!x)
-    return NULL;
-  vq_status status = vq_device_take(t->device, VQ_POOL_LOW, vq_shape_bytes(shape), &x->data);
+  vq_tensor *x;
+  vq_status status = vq_list_add(&t->tensors, shape, &x);
   return status ? vq_tape_fail(t, status) : x;
-}
-
-static void drop_values(vq_tape *t, vq_tensor *x)
-{
-  vq_device_give(t->device, x->data);
-  x->data = NULL;
-}
-
-static void release(vq_tape *t, vq_tensor *x)
-{
-  if (x->weight || --x->refs)
-    return;
-  if (x->base)
-    release(t, x->base);
-  else
-    drop_values(t, x);
-}
-
-static void cut_tensors(vq_tape *t, int64_t count)
-{
-  while (t->tensors > count) {
-    vq_tensor *x = &t->block[(t->tensors - 1) / BLOCK][(t->tensors - 1) % BLOCK];
-    if (x->base && x->refs > 0)
-      release(t, x->base); /* the view's reference on its root */
-    drop_values(t, x);
-    vq_grad_drop(t, x);
-    t->tensors--;
-  }
-}
-
-void vq_grad_drop(vq_tape *t, vq_tensor *x)
-{
-  if (x->base)
-    return;
-  vq_device_give(t->device, x->grad);
-  x->grad = NULL;
 }
 
 vq_tensor *vq_leaf(vq_tape *t, const vq_shape *shape, const void *host, bool wants)
 {
-  vq_tensor *x = t->status ? NULL : new_filled(t, shape);
+  vq_tensor *x = t->status ? NULL : new_tensor(t, shape);
   if (!x)
     return NULL;
   x->wants = wants;
@@ -129,19 +69,20 @@ vq_tensor *vq_view(vq_tape *t, vq_tensor *x, int rank, const int64_t *dim)
     return vq_tape_fail(t, vq_fail(VQ_ERR_SHAPE, "view: %s has not as many elements as %s",
                                    vq_shape_text(from, 96, &old), vq_shape_text(to, 96, &s)));
   }
-  vq_tensor *y = new_tensor(t, &s);
-  if (!y)
-    return NULL;
-  y->base = vq_root(x);
-  y->wants = x->wants;
-  y->base->refs++;
-  return y;
+  vq_tensor *y;
+  vq_status status = vq_list_add_view(&t->tensors, &s, x, &y);
+  return status ? vq_tape_fail(t, status) : y;
 }
 
 void vq_done(vq_tape *t, vq_tensor *x)
 {
   if (x)
-    release(t, x);
+    vq_list_release(&t->tensors, x);
+}
+
+void vq_grad_drop(vq_tape *t, vq_tensor *x)
+{
+  vq_list_drop_grad(&t->tensors, x);
 }
 
 /* ---- forward: run an op now, and remember it if its gradient will be asked for ---- */
@@ -231,7 +172,7 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
 {
   vq_shape out, saved = {.rank = -1};
   vq_kernel forward = t->device->backend->forward(t->device, op);
-  int64_t first = t->tensors;
+  int64_t first = t->tensors.count;
   VQ_TRY(check_inputs(op, call, count));
   VQ_TRY(op->shape(call, &out, &saved));
   for (int i = 0; i < VQ_IN; i++) {
@@ -244,9 +185,9 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
   if (!forward || (call->wants & ~op->passes && !t->device->backend->backward(t->device, op)))
     return vq_fail(VQ_ERR_UNSUPPORTED, "%s: the %s device has no %s for it", op->name, t->device->backend->name,
                    forward ? "gradient" : "kernel");
-  call->out = new_filled(t, &out);
+  call->out = new_tensor(t, &out);
   if (call->out && saved.rank >= 0)
-    call->saved = new_filled(t, &saved);
+    call->saved = new_tensor(t, &saved);
   if (!call->out || (saved.rank >= 0 && !call->saved))
     return t->status;
   call->out->wants = call->wants != 0;
@@ -255,7 +196,7 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
   if (call->wants)
     VQ_TRY(append(t, op, call, first));
   if (call->saved && !(call->wants && t->node[t->nodes - 1].keeps & VQ_READS_SAVED))
-    release(t, call->saved);
+    vq_list_release(&t->tensors, call->saved);
   return VQ_OK;
 }
 
@@ -335,8 +276,8 @@ static void pop_node(vq_tape *t)
   vq_node *n = &t->node[--t->nodes];
   for (int i = 0; i < VQ_IN; i++)
     if (n->in[i] && n->keeps & VQ_READS_IN(i))
-      release(t, n->in[i]);
-  cut_tensors(t, n->first);
+      vq_list_release(&t->tensors, n->in[i]);
+  vq_list_cut(&t->tensors, n->first);
 }
 
 /* Puts a gradient of x's that `host` or, without it, `value` gives in the place of, or onto, the one that is there. */
@@ -398,14 +339,14 @@ vq_status vq_backward(vq_tape *t, vq_tensor *loss, vq_mark mark)
 
 vq_mark vq_tape_mark(const vq_tape *t)
 {
-  return (vq_mark){t->nodes, t->tensors};
+  return (vq_mark){t->nodes, t->tensors.count};
 }
 
 void vq_rewind(vq_tape *t, vq_mark mark)
 {
   while (t->nodes > mark.nodes)
     pop_node(t);
-  cut_tensors(t, mark.tensors);
+  vq_list_cut(&t->tensors, mark.tensors);
   if (!mark.tensors)
     t->status = VQ_OK;
 }
@@ -415,7 +356,7 @@ vq_status vq_tape_create(vq_tape **out, vq_device *device)
   *out = calloc(1, sizeof **out);
   if (!*out)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a tape");
-  (*out)->device = device;
+  (*out)->device = (*out)->tensors.device = device;
   return VQ_OK;
 }
 
@@ -424,9 +365,7 @@ void vq_tape_free(vq_tape *t)
   if (!t)
     return;
   vq_rewind(t, VQ_TAPE_START);
-  for (int64_t i = 0; i < t->blocks; i++)
-    free(t->block[i]);
-  free(t->block);
+  vq_list_free(&t->tensors);
   free(t->node);
   free(t);
 }
