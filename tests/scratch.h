@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "base/status.h"
+#include "tests/skip.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -132,12 +133,10 @@ static inline int plant_damage(const char *path, int flips, vq_status (*try)(con
 }
 
 /* Ends a test that has nothing to run on, and says so: Criterion itself would only count one less. */
-#define skip_test(...)                      \
-  do {                                      \
-    scratch_remove();                       \
-    fprintf(stderr, "[SKIP] " __VA_ARGS__); \
-    fputc('\n', stderr);                    \
-    cr_skip_test(__VA_ARGS__);              \
+#define skip_test(...)         \
+  do {                         \
+    scratch_remove();          \
+    visible_skip(__VA_ARGS__); \
   } while (0)
 
 /* Runs tests/compare/NAME with $VQ_TEST_PYTHON or python3; `source` is the test's __FILE__, beside which it stands.

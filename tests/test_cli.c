@@ -162,7 +162,7 @@ Test(cli, helps)
 Test(cli, output_that_cannot_be_written_is_a_failure)
 {
   if (access("/dev/full", W_OK))
-    cr_skip_test("there is no /dev/full");
+    visible_skip("there is no /dev/full");
   cr_expect_eq(tool_wait(TOOL_START("/dev/full", "--help")), 1);
   cr_expect_eq(tool_wait(TOOL_START("/dev/full", "devices")), 1);
 }

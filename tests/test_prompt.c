@@ -1,5 +1,6 @@
 /* test_prompt.c -- the prompt language, one row a prompt. */
 #include "runtime/prompt.h"
+#include "tests/skip.h"
 
 #include <criterion/criterion.h>
 #include <locale.h>
@@ -115,7 +116,7 @@ Test(prompt, has_a_point_in_every_locale)
   for (size_t i = 0; !set && i < sizeof with_comma / sizeof *with_comma; i++)
     set = setlocale(LC_NUMERIC, with_comma[i]) != NULL;
   if (!set)
-    cr_skip_test("no locale with a decimal comma is installed");
+    visible_skip("no locale with a decimal comma is installed");
   cr_assert(vq_prompts_parse(&p, &n, "a:0.5") == VQ_OK);
   cr_expect(p->weight == 0.5);
   vq_prompts_free(p, n);

@@ -87,7 +87,7 @@ static vq_tokenizer *make(int entries, int context)
 #define make_full_or_skip(t)                                                                             \
   vq_tokenizer *t = make(FULL, CONTEXT);                                                                 \
   if (!t)                                                                                                \
-  cr_skip_test("no bpe_simple_vocab_16e6.txt.gz: set VQGEN_VOCAB to its path to compare with the whole " \
+  visible_skip("no bpe_simple_vocab_16e6.txt.gz: set VQGEN_VOCAB to its path to compare with the whole " \
                "vocabulary")
 
 /* Fails unless the text's ids are want[0..n), then zeros. */
