@@ -4,7 +4,7 @@
 #   sh tools/setup.sh [--no-install] [build | test]
 #
 # build is the default; test adds what the tests need. Packages that are there are left alone. --no-install only reports
-# what is missing, and fails if something is. Debian and Ubuntu are tested; Fedora, Arch and macOS (Homebrew) are known
+# what is missing, and fails if something is. Made for Debian and Ubuntu; Fedora, Arch and macOS (Homebrew) are known
 # by their packages' names.
 set -eu
 
