@@ -87,8 +87,8 @@ check_circles() {
 }
 
 sources() {
-  (cd "$1" && find . \( -name .git -o -name data -o -path './build*' \) -prune -o -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \
-    -o -name '*.sh' -o -name '*.py' -o -name '*.md' -o -name 'meson*' \) -print | sed 's|^\./||')
+  (cd "$1" && find . \( -name .git -o -name data -o -name 'meson-*' -o -path './build*' \) -prune -o -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \
+    -o -name '*.sh' -o -name '*.py' -o -name '*.md' -o -name meson.build -o -name meson_options.txt \) -print | sed 's|^\./||')
 }
 
 check_lengths() {
