@@ -56,7 +56,7 @@ vq_status vq_compute(vq_job_fn job, void *user, int threads)
   vq_footprint need;
   vq_device *device;
   VQ_TRY(vq_compute_plan(job, user, &need));
-  VQ_TRY(vq_memory_check(&need, "this"));
+  VQ_TRY(vq_memory_check(&need, "asking the network"));
   VQ_TRY(vq_cpu_create(&device, threads));
   vq_status status = vq_device_reserve(device, need.step);
   if (!status)

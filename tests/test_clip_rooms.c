@@ -2,29 +2,10 @@
  * they refuse, and the bits of a bfloat16 where no difference can be taken. */
 #include "kernels/cpu/exp.h"
 #include "kernels/ops.h"
+#include "tests/bench.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
-
-typedef struct bench {
-  vq_device *device;
-  vq_tape *tape;
-} bench;
-
-static bench open_bench(void)
-{
-  bench b;
-  cr_assert(!vq_cpu_create(&b.device, 1) && !vq_device_reserve(b.device, 1 << 20), "%s", vq_error_message());
-  cr_assert(!vq_tape_create(&b.tape, b.device), "%s", vq_error_message());
-  return b;
-}
-
-static void close_bench(bench *b)
-{
-  vq_tape_free(b->tape);
-  vq_device_free(b->device);
-}
 
 /* A leaf of zeros; of type VQ_REAL without dims beyond `rank`. */
 static vq_tensor *zeros(bench *b, vq_dtype dtype, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3)

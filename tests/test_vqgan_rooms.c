@@ -2,29 +2,10 @@
  * code is the nearest, what lies at the ends of the sphere, five updates of Adam, and what is refused. */
 #include "kernels/ops.h"
 #include "loaders/safetensors.h"
+#include "tests/bench.h"
 
-#include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
-
-typedef struct bench {
-  vq_device *device;
-  vq_tape *tape;
-} bench;
-
-static bench open_bench(void)
-{
-  bench b;
-  cr_assert(!vq_cpu_create(&b.device, 2) && !vq_device_reserve(b.device, 1 << 20), "%s", vq_error_message());
-  cr_assert(!vq_tape_create(&b.tape, b.device), "%s", vq_error_message());
-  return b;
-}
-
-static void close_bench(bench *b)
-{
-  vq_tape_free(b->tape);
-  vq_device_free(b->device);
-}
 
 /* A leaf of these numbers; without them, of zeros. */
 static vq_tensor *leaf(bench *b, bool wants, const double *values, int rank, const int64_t *dim)

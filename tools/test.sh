@@ -1,6 +1,6 @@
 #!/bin/sh
-# test.sh -- builds vqgen three times and runs all tests in each: as it ships, with AddressSanitizer and
-# UndefinedBehaviorSanitizer, and with ThreadSanitizer.
+# test.sh -- builds vqgen three times and runs the tests: all of them as it ships, those of the float engine with
+# AddressSanitizer and UndefinedBehaviorSanitizer, and those that use threads with ThreadSanitizer.
 #
 #   sh tools/test.sh [--no-install] [release] [asan] [tsan]
 #
