@@ -1,15 +1,13 @@
 /* prompt.c -- cuts an argument at its bars, and peels the numbers off each piece's right end. */
 #include "runtime/prompt.h"
 
+#include "runtime/number.h"
+
 #include <ctype.h>
-#include <locale.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __APPLE__
-#include <xlocale.h>
-#endif
 
 /* A part of the argument, escapes still in it. */
 typedef struct span {
@@ -85,19 +83,6 @@ static bool looks_like_number(const char *text)
   return digits(p) > p && !*digits(p);
 }
 
-/* Numbers have a point whatever the program's locale is. */
-static double to_number(const char *text)
-{
-  locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-  locale_t before = plain ? uselocale(plain) : (locale_t)0;
-  double value = strtod(text, NULL);
-  if (plain) {
-    uselocale(before);
-    freelocale(plain);
-  }
-  return value;
-}
-
 static bool read_number(span s, double *value)
 {
   char text[64];
@@ -109,7 +94,7 @@ static bool read_number(span s, double *value)
   text[n] = 0;
   if (!looks_like_number(text))
     return false;
-  *value = to_number(text);
+  *value = vq_strtod(text, NULL);
   return true;
 }
 

@@ -4,16 +4,14 @@
 #include "base/rng.h"
 #include "runtime/cutouts.h"
 #include "runtime/engine.h"
+#include "runtime/fields.h"
 #include "runtime/perceive.h"
+#include "runtime/record.h"
 #include "runtime/start.h"
-#include "runtime/write.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define MOST_SIDE    (1 << 16)
-#define MOST_CUTOUTS 4096
 
 typedef struct session_prompt {
   char *text;
@@ -30,7 +28,8 @@ struct vq_session {
   int h, w, factor; /* latent rows and columns, pixels for each */
   int box_least, box_most;
   int32_t *boxes;
-  vq_engine *engine; /* NULL before vq_session_start */
+  vq_record_network made_with[2]; /* read with the first picture */
+  vq_engine *engine;              /* NULL before vq_session_start */
   int64_t step;
 };
 
@@ -41,25 +40,11 @@ const char *vq_version(void)
 
 /* ---- settings ---- */
 
-static vq_status check_number(const char *name, double value, double least, double most)
-{
-  if (value >= least && value <= most)
-    return VQ_OK;
-  return vq_fail(VQ_ERR_ARGUMENT, "%s is %g and must be from %g to %g", name, value, least, most);
-}
-
 static vq_status check_settings(const vq_settings *s)
 {
-  VQ_TRY(check_number("the width", s->width, 1, MOST_SIDE));
-  VQ_TRY(check_number("the height", s->height, 1, MOST_SIDE));
-  VQ_TRY(check_number("the number of steps", (double)s->steps, -1, 1e9));
-  VQ_TRY(check_number("the learning rate", s->lr, 0, 1e3));
-  VQ_TRY(check_number("the last learning rate", s->lr_end, 0, 1e3));
-  VQ_TRY(check_number("the number of cutouts", s->cutouts, 1, MOST_CUTOUTS));
-  VQ_TRY(check_number("the cut power", s->cut_power, 0, 100));
-  VQ_TRY(check_number("the smallest cutout", s->cut_least, 0, 1));
-  VQ_TRY(check_number("the largest cutout", s->cut_most, s->cut_least > 0 ? s->cut_least : 1e-3, 1));
-  VQ_TRY(check_number("the weight of the total variation", s->tv_weight, 0, 1e6));
+  VQ_TRY(vq_fields_check(s));
+  if (!(s->lr_end >= 0 && s->lr_end <= 1000))
+    return vq_fail(VQ_ERR_ARGUMENT, "the last learning rate is %g and must be from 0 to 1000", s->lr_end);
   if (s->start == VQ_START_FILE && !s->start_file)
     return vq_fail(VQ_ERR_ARGUMENT, "the start is a file and none is named");
   if (!s->vqgan || !s->clip)
@@ -329,13 +314,30 @@ vq_status vq_session_picture(vq_session *s, uint8_t *rgb)
   return status;
 }
 
-static vq_status write_picture(const vq_session *s, const char *path, const vq_image *image)
+/* How the z of now was made, as JSON; the caller frees it. */
+static vq_status describe(vq_session *s, char **text)
 {
-  vq_written_prompt prompts[VQ_MOST_PROMPTS];
+  vq_record_prompt prompts[VQ_MOST_PROMPTS];
+  vq_settings settings = s->settings;
+  vq_session_size(s, &settings.width, &settings.height);
   for (int i = 0; i < s->prompts; i++)
-    prompts[i] = (vq_written_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
-  return vq_session_write(path, image, &s->settings, vq_network_name(s->vqgan), vq_network_name(s->clip), prompts,
-                          s->prompts, s->step);
+    prompts[i] = (vq_record_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
+  if (!s->made_with[0].file.bytes) {
+    VQ_TRY(vq_record_network_of(&s->made_with[VQ_NETWORK_VQGAN], s->vqgan));
+    VQ_TRY(vq_record_network_of(&s->made_with[VQ_NETWORK_CLIP], s->clip));
+  }
+  vq_record_parts parts = {&settings, prompts, s->prompts, {s->made_with[0], s->made_with[1]}, s->step};
+  return vq_record_write(text, &parts);
+}
+
+static vq_status write_picture(vq_session *s, const char *path, const vq_image *image)
+{
+  char *text;
+  VQ_TRY(describe(s, &text));
+  const char *pairs[] = {"Software", "vqgen " VQ_VERSION, "vqgen", text};
+  vq_status status = vq_image_write_png(path, image, pairs, 2);
+  free(text);
+  return status;
 }
 
 vq_status vq_session_save(vq_session *s, const char *path)

@@ -1,8 +1,8 @@
 /* settings.c -- defaults: the notebooks', then those that networks carry; and where networks are looked for. */
 #include "vqgen.h"
 
+#include "runtime/fields.h"
 #include "runtime/network.h"
-#include "runtime/settings.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -32,95 +32,18 @@ void vq_settings_clear(vq_settings *s)
   }
 }
 
-/* ---- names of choices ---- */
-
-static const char *const start_names[] = {"random", "gray", "pixels", "file"};
-static const char *const schedule_names[] = {"constant", "linear", "cosine"};
-static const char *const method_names[] = {"pool", "lanczos"};
-#define COUNT(list) (int)(sizeof list / sizeof *list)
-
-static int choice(const char *const *names, int count, const char *name, size_t length)
-{
-  for (int i = 0; i < count; i++)
-    if (strlen(names[i]) == length && !strncmp(names[i], name, length))
-      return i;
-  return -1;
-}
-
-const char *vq_start_name(vq_start start)
-{
-  return start_names[start];
-}
-
-const char *vq_cut_method_name(vq_cut_method method)
-{
-  return method_names[method];
-}
-
-vq_status vq_cut_method_parse(vq_cut_method *out, const char *text)
-{
-  int i = choice(method_names, COUNT(method_names), text, strlen(text));
-  if (i < 0)
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no cutout method: choose pool or lanczos", text);
-  *out = (vq_cut_method)i;
-  return VQ_OK;
-}
-
-vq_status vq_lr_schedule_parse(vq_lr_schedule *out, double *end, const char *text)
-{
-  const char *colon = strchr(text, ':');
-  int i = choice(schedule_names, COUNT(schedule_names), text, colon ? (size_t)(colon - text) : strlen(text));
-  char *rest = NULL;
-  double value = colon ? strtod(colon + 1, &rest) : 0;
-  bool ends = colon && rest != colon + 1 && !*rest && isfinite(value) && value >= 0;
-  if (i < 0 || (i == VQ_LR_CONSTANT ? colon != NULL : !ends))
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no schedule: write constant, linear:END or cosine:END", text);
-  *out = (vq_lr_schedule)i;
-  *end = value;
-  return VQ_OK;
-}
-
-void vq_lr_schedule_text(char *text, size_t bytes, const vq_settings *s)
-{
-  if (s->lr_schedule == VQ_LR_CONSTANT)
-    snprintf(text, bytes, "constant");
-  else
-    snprintf(text, bytes, "%s:%g", schedule_names[s->lr_schedule], s->lr_end);
-}
-
 /* ---- a network's own defaults ---- */
 
 static vq_status apply_default(vq_settings *s, const char *key, const json_t *value)
 {
-  const char *text = json_string_value(value);
-  double number = json_number_value(value);
-  const json_t *first = json_array_get(value, 0), *second = json_array_get(value, 1);
-  bool pair = json_array_size(value) == 2 && json_is_number(first) && json_is_number(second);
-  if (!strcmp(key, "size") && pair) {
-    s->width = (int)json_number_value(first);
-    s->height = (int)json_number_value(second);
-  } else if (!strcmp(key, "cut_size") && pair) {
-    s->cut_least = json_number_value(first);
-    s->cut_most = json_number_value(second);
-  } else if (!strcmp(key, "steps") && json_is_integer(value))
-    s->steps = json_integer_value(value);
-  else if (!strcmp(key, "cutouts") && json_is_integer(value))
-    s->cutouts = (int)json_integer_value(value);
-  else if (!strcmp(key, "lr") && json_is_number(value))
-    s->lr = number;
-  else if (!strcmp(key, "lr_schedule") && text)
-    return vq_lr_schedule_parse(&s->lr_schedule, &s->lr_end, text);
-  else if (!strcmp(key, "cut_power") && json_is_number(value))
-    s->cut_power = number;
-  else if (!strcmp(key, "cut_method") && text)
-    return vq_cut_method_parse(&s->cut_method, text);
-  else if (!strcmp(key, "tv_weight") && json_is_number(value))
-    s->tv_weight = number;
-  else if (!strcmp(key, "init") && text && choice(start_names, VQ_START_FILE, text, strlen(text)) >= 0)
-    s->start = (vq_start)choice(start_names, VQ_START_FILE, text, strlen(text));
-  else
-    return vq_fail(VQ_ERR_NETWORK, "its default \"%s\" is not known to this version, or of a wrong type", key);
-  return VQ_OK;
+  const vq_field *f = vq_field_find(key);
+  const char *file;
+  vq_status status =
+      f ? vq_field_from_json(f, s, value) : vq_fail(VQ_ERR_NETWORK, "it is not known to this version");
+  file = !status && f->file ? f->file(s) : NULL;
+  if (file) /* it would be looked for wherever the tool is used */
+    status = vq_fail(VQ_ERR_NETWORK, "a file (%s) is nobody's default", file);
+  return status ? vq_fail_in(VQ_ERR_NETWORK, "its default \"%s\"", key) : VQ_OK;
 }
 
 static vq_status apply_defaults(vq_settings *s, const char *path, vq_network_kind kind)

@@ -8,7 +8,7 @@
 #include "loaders/safetensors.h"
 #include "runtime/perceive.h"
 #include "runtime/prompt.h"
-#include "runtime/settings.h"
+#include "runtime/fields.h"
 #include "vqgen.h"
 
 #include <criterion/parameterized.h>
@@ -345,9 +345,9 @@ RUN_WITH(nothing_named, s.vqgan = s.clip = NULL)
 
 static vq_status schedule_unknown(void)
 {
-  vq_lr_schedule schedule;
-  double end;
-  return vq_lr_schedule_parse(&schedule, &end, "steep");
+  vq_settings s;
+  vq_settings_init(&s);
+  return vq_field_read(vq_field_find("lr_schedule"), &s, "steep");
 }
 
 /* What a session is asked in the wrong order. */

@@ -367,10 +367,10 @@ Test(session, a_picture_says_how_it_was_made, .init = scratch_create, .fini = sc
   double weight[2], stop, lr;
   json_t *none;
   int width, height, now, steps, cutouts;
-  cr_assert(!json_unpack_ex(o, &error, 0, "{s:[[s,F,o],[s,F,F]], s:[i,i], s:i, s:i, s:s, s:F, s:s, s:i, s:s, s:s}",
+  cr_assert(!json_unpack_ex(o, &error, 0, "{s:[[s,F,o],[s,F,F]], s:[i,i], s:i, s:i, s:s, s:F, s:s, s:i, s:{s:s}, s:{s:s}}",
                             "prompts", &first, &weight[0], &none, &second, &weight[1], &stop, "size", &width,
                             &height, "step", &now, "steps", &steps, "seed", &seed, "lr", &lr, "lr_schedule",
-                            &schedule, "cutouts", &cutouts, "vqgan", &vqgan, "clip", &clip),
+                            &schedule, "cutouts", &cutouts, "vqgan", "name", &vqgan, "clip", "name", &clip),
             "%s in %s", error.text, t.settings);
   cr_expect(!strcmp(first, prompt) && weight[0] == 1.5 && json_is_null(none), "%s", t.settings);
   cr_expect(!strcmp(second, "text") && weight[1] == -0.5 && stop == -0.25, "%s", t.settings);

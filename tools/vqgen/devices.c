@@ -1,27 +1,11 @@
 /* devices.c -- what can compute here. */
 #include "kernels/cpu/gemm.h"
+#include "runtime/machine.h"
 #include "tools/vqgen/tool.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The processor's own name; "unknown" where the system does not tell it in this way. */
-static void cpu_model(char *name, size_t bytes)
-{
-  char line[256];
-  FILE *f = fopen("/proc/cpuinfo", "r");
-  snprintf(name, bytes, "unknown");
-  while (f && fgets(line, sizeof line, f)) {
-    const char *colon = strchr(line, ':');
-    if (colon && !strncmp(line, "model name", 10)) {
-      snprintf(name, bytes, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-      break;
-    }
-  }
-  if (f)
-    fclose(f);
-}
 
 static json_t *instruction_sets(void)
 {
@@ -55,7 +39,7 @@ static int run(const command *c, int argc, char **argv)
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
     return status;
   words_free(&rest);
-  cpu_model(model, sizeof model);
+  vq_machine_cpu(model, sizeof model);
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
   json_t *sets = instruction_sets(), *set;
   size_t i;

@@ -1,10 +1,10 @@
 /* options.c -- reads options by a table, and prints --help from it. */
 #include "tools/vqgen/options.h"
+
+#include "runtime/number.h"
 #include "tools/vqgen/names.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,26 +31,6 @@ void words_free(words *list)
 
 /* ---- values ---- */
 
-vq_status read_number(const char *text, double *value)
-{
-  char *end;
-  *value = strtod(text, &end);
-  /* strtod also takes blanks before a number, hexadecimal ones and names */
-  if (end == text || *end || text[strspn(text, "0123456789+-.eE")] || !isfinite(*value))
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not a number", text);
-  return VQ_OK;
-}
-
-vq_status read_integer(const char *text, int64_t *integer)
-{
-  char *end;
-  errno = 0;
-  *integer = strtoll(text, &end, 10);
-  if (end == text || *end || isspace((unsigned char)*text))
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not an integer", text);
-  return errno ? vq_fail(VQ_ERR_ARGUMENT, "%s is too large", text) : VQ_OK;
-}
-
 vq_status set_flag(const option *o, const char *value)
 {
   (void)value;
@@ -72,7 +52,7 @@ vq_status set_words(const option *o, const char *value)
 vq_status set_number(const option *o, const char *value)
 {
   double x;
-  VQ_TRY(read_number(value, &x));
+  VQ_TRY(vq_number_read(value, &x));
   if (x < o->least || x > o->most)
     return vq_fail(VQ_ERR_ARGUMENT, "%s is not from %g to %g", value, o->least, o->most);
   *(double *)o->to = x;
@@ -82,7 +62,7 @@ vq_status set_number(const option *o, const char *value)
 vq_status set_count(const option *o, const char *value)
 {
   int64_t n = 0;
-  VQ_TRY(read_integer(value, &n));
+  VQ_TRY(vq_integer_read(value, &n));
   if ((double)n < o->least || (double)n > o->most)
     return vq_fail(VQ_ERR_ARGUMENT, "%s is not from %.0f to %.0f", value, o->least, o->most);
   *(int64_t *)o->to = n;

@@ -48,8 +48,6 @@ vq_status set_count(const option *o, const char *value);   /* int64_t in [least,
 vq_status set_number(const option *o, const char *value);  /* double in [least, most] */
 vq_status set_choice(const option *o,
                      const char *value); /* int or enum: place of the value in argument, "this|that" */
-vq_status read_number(const char *text, double *value);     /* a finite decimal number and nothing else */
-vq_status read_integer(const char *text, int64_t *integer); /* decimal digits with a sign or none */
 
 /* A subcommand. */
 typedef struct command command;

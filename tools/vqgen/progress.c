@@ -1,7 +1,7 @@
 /* progress.c -- the bar, the lines and the objects. */
 #include "tools/vqgen/progress.h"
 
-#include "runtime/settings.h"
+#include "runtime/fields.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -71,9 +71,9 @@ static void emit(json_t *o)
 static void emit_start(const request *r, const char *output)
 {
   const vq_settings *s = &r->settings;
-  char schedule[64];
   json_t *o = event("start"), *prompts = json_array();
-  vq_lr_schedule_text(schedule, sizeof schedule, s);
+  int fields;
+  const vq_field *field = vq_fields(&fields);
   for (int i = 0; i < r->prompts; i++) {
     json_t *p = json_array();
     json_array_append_new(p, text(r->prompt[i].text));
@@ -83,19 +83,10 @@ static void emit_start(const request *r, const char *output)
   }
   json_object_set_new(o, "version", json_string(vq_version()));
   json_object_set_new(o, "prompts", prompts);
-  json_object_set_new(o, "size", json_pack("[ii]", s->width, s->height));
-  json_object_set_new(o, "steps", json_integer(s->steps));
-  json_object_set_new(o, "seed", json_integer(r->seed));
-  json_object_set_new(o, "lr", number(s->lr));
-  json_object_set_new(o, "lr_schedule", json_string(schedule));
-  json_object_set_new(o, "cutouts", json_integer(s->cutouts));
-  json_object_set_new(o, "cut_size", json_pack("[ff]", s->cut_least, s->cut_most));
-  json_object_set_new(o, "cut_power", number(s->cut_power));
-  json_object_set_new(o, "cut_method", json_string(vq_cut_method_name(s->cut_method)));
-  json_object_set_new(o, "tv_weight", number(s->tv_weight));
-  json_object_set_new(o, "init",
-                      s->start == VQ_START_FILE ? text(s->start_file) : json_string(vq_start_name(s->start)));
-  json_object_set_new(o, "fit", json_string((const char *const[]){"crop", "pad", "stretch"}[s->fit]));
+  for (int i = 0; i < fields; i++) {
+    const char *file = field[i].file ? field[i].file(s) : NULL;
+    json_object_set_new(o, field[i].name, file ? text(file) : vq_field_to_json(&field[i], s));
+  }
   json_object_set_new(o, "vqgan", text(s->vqgan));
   json_object_set_new(o, "clip", text(s->clip));
   json_object_set_new(o, "threads", json_integer(s->threads));
@@ -186,7 +177,7 @@ void progress_start(progress *p, const request *r, const char *output)
 {
   const vq_settings *s = &r->settings;
   char schedule[64], steps[32] = "until stopped";
-  vq_lr_schedule_text(schedule, sizeof schedule, s);
+  vq_field_write(vq_field_find("lr_schedule"), s, schedule, sizeof schedule);
   if (s->steps >= 0)
     snprintf(steps, sizeof steps, "%lld steps", (long long)s->steps);
   for (int i = 0; i < r->prompts; i++) {
@@ -198,7 +189,7 @@ void progress_start(progress *p, const request *r, const char *output)
   }
   fprintf(stderr, "picture  %dx%d, %s, %d cutouts, lr %g %s\n", s->width, s->height, steps, s->cutouts, s->lr,
           schedule);
-  fprintf(stderr, "seed     %lld%s\n", (long long)r->seed, r->seed_drawn ? " (drawn)" : "");
+  fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, r->seed_given ? "" : " (drawn)");
   fprintf(stderr, "networks %s, %s\n", s->vqgan, s->clip);
   fprintf(stderr, "output   %s\n", output);
   if (p->kind == PROGRESS_JSON)

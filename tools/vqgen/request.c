@@ -3,88 +3,50 @@
  */
 #include "tools/vqgen/request.h"
 
-#include "runtime/settings.h"
+#include "runtime/fields.h"
 #include "tools/vqgen/progress.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_SIDE 65536
-
-/* ---- values ---- */
-
-static vq_status set_size(const option *o, const char *value)
-{
-  vq_settings *s = o->to;
-  const char *x = strpbrk(value, "xX");
-  char side[16];
-  int64_t width, height;
-  if (!x && value[strspn(value, "0123456789")] == 0)
-    return vq_fail(VQ_ERR_ARGUMENT, "the size is one word, WxH: %sx%s, say", value, value);
-  if (!x || x - value >= (int)sizeof side)
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not a size: write WxH, 64x64 say", value);
-  snprintf(side, sizeof side, "%.*s", (int)(x - value), value);
-  VQ_TRY(read_integer(side, &width));
-  VQ_TRY(read_integer(x + 1, &height));
-  if (width < 1 || height < 1 || width > MOST_SIDE || height > MOST_SIDE)
-    return vq_fail(VQ_ERR_ARGUMENT, "%s: a side has 1 to %d pixels", value, MOST_SIDE);
-  s->width = (int)width;
-  s->height = (int)height;
-  return VQ_OK;
-}
-
-static vq_status set_schedule(const option *o, const char *value)
-{
-  vq_settings *s = o->to;
-  return vq_lr_schedule_parse(&s->lr_schedule, &s->lr_end, value);
-}
-
-static vq_status set_cut_size(const option *o, const char *value)
-{
-  vq_settings *s = o->to;
-  const char *colon = strchr(value, ':');
-  char least[32] = "";
-  if (!colon || colon - value >= (int)sizeof least)
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not LEAST:MOST, parts of the shorter side: 0.5:1, say", value);
-  snprintf(least, sizeof least, "%.*s", (int)(colon - value), value);
-  VQ_TRY(read_number(least, &s->cut_least));
-  VQ_TRY(read_number(colon + 1, &s->cut_most));
-  if (!(s->cut_least >= 0 && s->cut_most > 0 && s->cut_least <= s->cut_most && s->cut_most <= 1))
-    return vq_fail(VQ_ERR_ARGUMENT, "%s does not rise from 0 or more to at most 1", value);
-  return VQ_OK;
-}
-
-static vq_status set_start(const option *o, const char *value)
-{
-  vq_settings *s = o->to;
-  static const vq_start named[] = {VQ_START_RANDOM, VQ_START_GRAY, VQ_START_PIXELS};
-  s->start = VQ_START_FILE;
-  s->start_file = value;
-  for (int i = 0; i < 3; i++)
-    if (!strcmp(value, vq_start_name(named[i]))) {
-      s->start = named[i];
-      s->start_file = NULL;
-    }
-  return VQ_OK;
-}
-
 /* ---- the table ---- */
 
+/* Rows of options that are settings: read, and described in --help, by runtime/fields.h. */
+static vq_status set_field(const option *o, const char *value)
+{
+  return vq_field_read(vq_field_find(o->name), o->to, value);
+}
+
+static vq_status set_seed(const option *o, const char *value)
+{
+  request *r = o->to;
+  r->seed_given = true;
+  return vq_field_read(vq_field_find("seed"), &r->settings, value);
+}
+
+#define MOST_FIELDS 128
+
+/* Each field's text now: the default that --help tells. */
 typedef struct defaults {
-  char size[32], steps[32], lr[32], schedule[64], cutouts[32], power[32], cut_size[64], tv[32];
+  char text[MOST_FIELDS][64];
 } defaults;
 
 static void describe(defaults *d, const vq_settings *s)
 {
-  snprintf(d->size, sizeof d->size, "%dx%d", s->width, s->height);
-  snprintf(d->steps, sizeof d->steps, "%lld", (long long)s->steps);
-  snprintf(d->lr, sizeof d->lr, "%g", s->lr);
-  vq_lr_schedule_text(d->schedule, sizeof d->schedule, s);
-  snprintf(d->cutouts, sizeof d->cutouts, "%d", s->cutouts);
-  snprintf(d->power, sizeof d->power, "%g", s->cut_power);
-  snprintf(d->cut_size, sizeof d->cut_size, "%g:%g", s->cut_least, s->cut_most);
-  snprintf(d->tv, sizeof d->tv, "%g", s->tv_weight);
+  int count;
+  const vq_field *field = vq_fields(&count);
+  char text[VQ_FIELD_BYTES];
+  for (int i = 0; i < count && i < MOST_FIELDS; i++) {
+    vq_field_write(&field[i], s, text, sizeof text);
+    snprintf(d->text[i], sizeof d->text[i], "%.63s", text);
+  }
+}
+
+static const char *now(const defaults *d, const char *name)
+{
+  int count;
+  return d->text[vq_field_find(name) - vq_fields(&count)];
 }
 
 /* Reads the options into the request, or, where a question was asked, answers it. */
@@ -93,6 +55,10 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
   vq_settings *s = &r->settings;
   defaults d;
   describe(&d, s);
+#define FIELD(letter, name, argument, help)                   \
+  {                                                           \
+    letter, name, argument, set_field, s, help, now(&d, name) \
+  }
   const option table[] = {
       {.help = "The picture:"},
       {'o', "output", "FILE", set_text, &r->output, "a PNG file; - for standard output", "from the prompt's words"},
@@ -101,36 +67,26 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        .to = &r->force,
        .help = "replace FILE if there is one, and take networks that "
                "were not made for each other"},
-      {'s', "size", "WxH", set_size, s, "pixels, floored to whole tokens of the VQGAN", d.size},
-      {'n', "steps", "N", set_count, &s->steps,
-       "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the "
-       "picture saved",
-       d.steps, -1, 1e9},
-      {0, "seed", "N", set_count, &r->seed, "the same number gives the same picture", "drawn, and told", 0, 9.2e18},
+      FIELD('s', "size", "WxH", "pixels, floored to whole tokens of the VQGAN"),
+      FIELD('n', "steps", "N", "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the picture saved"),
+      {0, "seed", "N", set_seed, r, "the same number gives the same picture", "drawn, and told"},
       {0, "save-every", "N", set_count, &r->save_every,
        "every N steps tell each prompt's loss and replace progress.png "
        "beside FILE; 0: never",
        "50", 0, 1e9},
       {.help = "How it is searched:"},
-      {0, "lr", "X", set_number, &s->lr, "Adam's learning rate", d.lr, 0, 1000},
-      {0, "lr-schedule", "constant|linear:END|cosine:END", set_schedule, s,
-       "constant, or falling to END after the last step", d.schedule},
-      {0, "cutouts", "N", set_integer, &s->cutouts, "parts of the picture that CLIP sees at each step", d.cutouts,
-       1, 4096},
-      {0, "cut-size", "LEAST:MOST", set_cut_size, s,
-       "their sides, as parts of the shorter side; LEAST 0: CLIP's own "
-       "size in pixels",
-       d.cut_size},
-      {0, "cut-power", "X", set_number, &s->cut_power, "above 1 there are more small ones", d.power, 0, 100},
-      {0, "cut-method", "pool|lanczos", set_choice, &s->cut_method, "how they come to CLIP's size",
-       vq_cut_method_name(s->cut_method)},
-      {0, "tv-weight", "X", set_number, &s->tv_weight, "weight of the total variation: against speckle", d.tv, 0,
-       1e6},
-      {0, "init", "random|gray|pixels|FILE", set_start, s,
-       "where it begins; FILE is a picture, or what `vqgen encode` "
-       "has written",
-       vq_start_name(s->start), .later = "gradient"},
-      {0, "fit", "crop|pad|stretch", set_choice, &s->fit, "how a picture of another shape begins", "crop"},
+      FIELD(0, "lr", "X", "Adam's learning rate"),
+      FIELD(0, "lr-schedule", "constant|linear:END|cosine:END", "constant, or falling to END after the last step"),
+      FIELD(0, "cutouts", "N", "parts of the picture that CLIP sees at each step"),
+      FIELD(0, "cut-size", "LEAST:MOST",
+            "their sides, as parts of the shorter side; LEAST 0: CLIP's own size in pixels"),
+      FIELD(0, "cut-power", "X", "above 1 there are more small ones"),
+      FIELD(0, "cut-method", "pool|lanczos", "how they come to CLIP's size"),
+      FIELD(0, "tv-weight", "X", "weight of the total variation: against speckle"),
+      {0, "init", "random|gray|pixels|FILE", set_field, s,
+       "where it begins; FILE is a picture, or what `vqgen encode` has written", now(&d, "init"),
+       .later = "gradient"},
+      FIELD(0, "fit", "crop|pad|stretch", "how a picture of another shape begins"),
       {.help = "With what:"},
       {0, "vqgan", "FILE", set_network, &r->network.vqgan, "the VQGAN, a safetensors file", s->vqgan},
       {0, "clip", "FILE", set_network, &r->network.clip, "the CLIP, a safetensors file", s->clip},
@@ -151,6 +107,7 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
       {0, "progress", "auto|bar|plain|json|none", set_choice, &r->progress,
        "auto: a bar on a terminal, lines elsewhere; json: objects on standard output", "auto"},
   };
+#undef FIELD
   if (!answer)
     return options_read(table, ROWS(table), argc, argv, &r->words, question);
   if (*question == ASKED_HELP)
@@ -233,7 +190,7 @@ vq_status request_prompts(const request *r, vq_session *session)
 
 /* ---- all together ---- */
 
-static vq_status draw_seed(int64_t *seed)
+static vq_status draw_seed(uint64_t *seed)
 {
   uint32_t bits;
   FILE *f = fopen("/dev/urandom", "rb");
@@ -251,10 +208,8 @@ static vq_status complete(request *r)
   if (r->json && !r->plan)
     return vq_fail(VQ_ERR_ARGUMENT, "--json is for --plan; a run tells JSON by --progress json");
   VQ_TRY(read_prompts(r));
-  r->seed_drawn = r->seed < 0;
-  if (r->seed_drawn)
-    VQ_TRY(draw_seed(&r->seed));
-  r->settings.seed = (uint64_t)r->seed;
+  if (!r->seed_given)
+    VQ_TRY(draw_seed(&r->settings.seed));
   r->settings.threads = r->network.threads;
   r->settings.force = r->force;
   r->settings.log = tool_log;
@@ -266,7 +221,7 @@ bool request_read(request *r, const command *c, int argc, char **argv, int *stat
 {
   asked question;
   bool plan = c == &command_plan;
-  *r = (request){.seed = -1, .save_every = 50, .plan = plan};
+  *r = (request){.save_every = 50, .plan = plan};
   set_defaults(r);
   vq_status read = with_table(r, c, argc, argv, false, &question);
   set_defaults(r);

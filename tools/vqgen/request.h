@@ -22,10 +22,9 @@ typedef struct request {
   int prompts;
   char *standard_input; /* where a prompt is - */
   const char *output;   /* NULL: from the prompts */
-  int64_t seed;         /* -1: drawn */
   int64_t save_every;   /* 0: never */
   progress_kind progress;
-  bool seed_drawn, force, plan, json;
+  bool seed_given, force, plan, json;
 } request;
 
 /* False: the subcommand is to return *status at once. Else the caller clears the request. */

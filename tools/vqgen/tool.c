@@ -3,6 +3,7 @@
 #include "vqgen.h"
 
 #include "loaders/output.h"
+#include "runtime/number.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,7 +57,7 @@ vq_status set_network(const option *o, const char *value)
   double weight;
   if (*path && strcmp(*path, value))
     return vq_fail(VQ_ERR_UNSUPPORTED, "more than one is not in this version yet");
-  if (colon && access(value, F_OK) && !read_number(colon + 1, &weight))
+  if (colon && access(value, F_OK) && !vq_number_read(colon + 1, &weight))
     return vq_fail(VQ_ERR_UNSUPPORTED, "a weight (%s) is not in this version yet", colon);
   if (access(value, F_OK) && !strchr(value, '.'))
     return vq_fail(VQ_ERR_UNSUPPORTED, "there is no file %s, and networks by name are not in this version yet",

@@ -1,0 +1,291 @@
+/* record.c -- the record's JSON, there and back. */
+#include "runtime/record.h"
+
+#include "runtime/fields.h"
+#include "runtime/machine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct vq_run_record {
+  json_t *json;
+  vq_settings settings; /* of its fields; texts borrowed from the JSON */
+};
+
+static const char *const network_keys[] = {[VQ_NETWORK_VQGAN] = "vqgan", [VQ_NETWORK_CLIP] = "clip"};
+
+/* ---- writing ---- */
+
+vq_status vq_record_network_of(vq_record_network *out, const vq_network *net)
+{
+  snprintf(out->name, sizeof out->name, "%s", vq_network_name(net));
+  return vq_identify(&out->file, vq_network_path(net));
+}
+
+/* Names of files may be no UTF-8, which JSON must be. */
+static json_t *plain_text(const char *text)
+{
+  json_t *value = json_string(text);
+  char *plain = value ? NULL : strdup(text);
+  for (char *p = plain; p && *p; p++)
+    if ((unsigned char)*p >= 0x80)
+      *p = '?';
+  if (plain)
+    value = json_string(plain);
+  free(plain);
+  return value;
+}
+
+static json_t *file_json(const vq_identity *file)
+{
+  char crc[16];
+  snprintf(crc, sizeof crc, "%08x", (unsigned)file->crc);
+  json_t *o = json_object();
+  json_object_set_new(o, "file", plain_text(file->name));
+  json_object_set_new(o, "bytes", json_integer(file->bytes));
+  json_object_set_new(o, "crc32", json_string(crc));
+  return o;
+}
+
+static json_t *network_json(const vq_record_network *net)
+{
+  json_t *o = json_object(), *file = file_json(&net->file);
+  json_object_set_new(o, "name", plain_text(net->name));
+  json_object_update(o, file);
+  json_decref(file);
+  return o;
+}
+
+static json_t *prompts_json(const vq_record_parts *p)
+{
+  json_t *list = json_array();
+  for (int i = 0; i < p->prompts; i++)
+    /* JSON has no infinity: a prompt without a stop has null. */
+    json_array_append_new(list,
+                          json_pack("[s,f,o]", p->prompt[i].text, p->prompt[i].weight,
+                                    isfinite(p->prompt[i].stop) ? json_real(p->prompt[i].stop) : json_null()));
+  return list;
+}
+
+static vq_status add_fields(json_t *o, const vq_settings *s)
+{
+  int count;
+  const vq_field *field = vq_fields(&count);
+  for (int i = 0; i < count; i++) {
+    const char *path = field[i].file ? field[i].file(s) : NULL;
+    vq_identity file;
+    if (path)
+      VQ_TRY(vq_identify(&file, path));
+    json_object_set_new(o, field[i].name, path ? file_json(&file) : vq_field_to_json(&field[i], s));
+  }
+  return VQ_OK;
+}
+
+/* With as many digits as it takes to read the same numbers again. */
+static char *shortest(const json_t *o)
+{
+  for (int digits = 15; digits <= 17; digits++) {
+    char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(digits));
+    json_t *again = text ? json_loads(text, 0, NULL) : NULL;
+    bool same = again && json_equal(o, again);
+    json_decref(again);
+    if (same || digits == 17)
+      return text;
+    free(text);
+  }
+  return NULL;
+}
+
+vq_status vq_record_write(char **text, const vq_record_parts *p)
+{
+  char build[256], device[256];
+  json_t *o = json_object();
+  *text = NULL;
+  vq_machine_build(build, sizeof build);
+  vq_machine_device(device, sizeof device);
+  json_object_set_new(o, "version", json_string(VQ_VERSION));
+  json_object_set_new(o, "build", plain_text(build));
+  json_object_set_new(o, "device", plain_text(device));
+  json_object_set_new(o, "step", json_integer(p->step));
+  json_object_set_new(o, "prompts", prompts_json(p));
+  vq_status status = add_fields(o, p->settings);
+  for (int i = 0; i < 2; i++)
+    json_object_set_new(o, network_keys[i], network_json(&p->network[i]));
+  if (!status)
+    *text = shortest(o);
+  json_decref(o);
+  return status || *text ? status : vq_fail(VQ_ERR_MEMORY, "no memory for a picture's settings");
+}
+
+/* ---- reading ---- */
+
+static bool read_identity(vq_identity *out, const json_t *o)
+{
+  const char *name = json_string_value(json_object_get(o, "file"));
+  const char *crc = json_string_value(json_object_get(o, "crc32"));
+  const json_t *bytes = json_object_get(o, "bytes");
+  *out = (vq_identity){.bytes = json_integer_value(bytes)};
+  if (!name || !*name || strchr(name, '/') || strlen(name) >= sizeof out->name || !crc || !json_is_integer(bytes))
+    return false;
+  strcpy(out->name, name);
+  out->crc = (uint32_t)strtoul(crc, NULL, 16);
+  return true;
+}
+
+static bool good_prompts(const json_t *list)
+{
+  size_t i;
+  json_t *p;
+  json_array_foreach(list, i, p)
+  {
+    const json_t *stop = json_array_get(p, 2);
+    if (!json_is_string(json_array_get(p, 0)) || !json_is_number(json_array_get(p, 1)) ||
+        !(json_is_number(stop) || json_is_null(stop)))
+      return false;
+  }
+  return json_is_array(list) && json_array_size(list) <= VQ_MOST_PROMPTS;
+}
+
+static vq_status read_field(vq_run_record *r, const vq_field *f, const json_t *value)
+{
+  vq_identity file;
+  if (!f->file || !json_is_object(value))
+    return vq_fail_in(vq_field_from_json(f, &r->settings, value), "%s", f->name);
+  if (!read_identity(&file, value))
+    return vq_fail(VQ_ERR_FORMAT, "%s: it names no file", f->name);
+  return vq_field_read(f, &r->settings, json_string_value(json_object_get(value, "file")));
+}
+
+static bool is_listed(const char *key, const char *const *keys)
+{
+  while (*keys && strcmp(*keys, key))
+    keys++;
+  return *keys != NULL;
+}
+
+static vq_status check_record(vq_run_record *r)
+{
+  static const char *const others[] = {"version", "build", "device", "step", "prompts", "vqgan", "clip", NULL};
+  const json_t *step = json_object_get(r->json, "step");
+  const char *key, *version = json_string_value(json_object_get(r->json, "version"));
+  json_t *value;
+  int count;
+  const vq_field *field = vq_fields(&count);
+  if (!version || !json_is_integer(step) || json_integer_value(step) < 0 ||
+      !good_prompts(json_object_get(r->json, "prompts")))
+    return vq_fail(VQ_ERR_FORMAT, "the settings lack a version, a step or prompts: were they edited?");
+  for (int i = 0; i < 2; i++) {
+    const json_t *net = json_object_get(r->json, network_keys[i]);
+    vq_identity file;
+    if (!json_is_string(json_object_get(net, "name")) || !read_identity(&file, net))
+      return vq_fail(VQ_ERR_FORMAT, "the settings do not say which %s it was: were they edited?", network_keys[i]);
+  }
+  json_object_foreach(r->json, key, value)
+  {
+    if (!is_listed(key, others) && !vq_field_find(key))
+      return vq_fail(VQ_ERR_UNSUPPORTED, "the setting \"%s\" is of vqgen %s and not known to this one, %s", key,
+                     version, VQ_VERSION);
+  }
+  for (int i = 0; i < count; i++) { /* a field that is younger than the record keeps the meaning of its absence */
+    value = json_object_get(r->json, field[i].name);
+    if (value)
+      VQ_TRY(read_field(r, &field[i], value));
+  }
+  return VQ_OK;
+}
+
+vq_status vq_record_read(vq_run_record **out, const char *text)
+{
+  json_error_t error;
+  vq_run_record *r = calloc(1, sizeof *r);
+  *out = NULL;
+  if (!r)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for settings");
+  vq_settings_init(&r->settings);
+  r->json = json_loads(text, JSON_REJECT_DUPLICATES, &error);
+  vq_status status = json_is_object(r->json) ? check_record(r)
+                                             : vq_fail(VQ_ERR_FORMAT, "the settings are not JSON: %s",
+                                                       r->json ? "no object" : error.text);
+  if (status)
+    vq_record_free(r);
+  else
+    *out = r;
+  return status;
+}
+
+void vq_record_free(vq_run_record *r)
+{
+  if (!r)
+    return;
+  json_decref(r->json);
+  free(r);
+}
+
+vq_status vq_record_settings(const vq_run_record *r, vq_settings *s)
+{
+  int count;
+  const vq_field *field = vq_fields(&count);
+  for (int i = 0; i < count; i++) {
+    const json_t *value = json_object_get(r->json, field[i].name);
+    if (json_is_object(value))
+      value = json_object_get(value, "file");
+    if (value)
+      VQ_TRY(vq_field_from_json(&field[i], s, value));
+  }
+  return VQ_OK;
+}
+
+bool vq_record_file(const vq_run_record *r, int i, const char **name, vq_identity *file)
+{
+  int count;
+  const vq_field *field = vq_fields(&count);
+  for (int j = 0; j < count; j++) {
+    const json_t *value = json_object_get(r->json, field[j].name);
+    if (!json_is_object(value) || i-- > 0)
+      continue;
+    *name = field[j].name;
+    return read_identity(file, value);
+  }
+  return false;
+}
+
+int vq_record_prompts(const vq_run_record *r)
+{
+  return (int)json_array_size(json_object_get(r->json, "prompts"));
+}
+
+vq_record_prompt vq_record_prompt_at(const vq_run_record *r, int i)
+{
+  const json_t *p = json_array_get(json_object_get(r->json, "prompts"), (size_t)i), *stop = json_array_get(p, 2);
+  return (vq_record_prompt){json_string_value(json_array_get(p, 0)), json_number_value(json_array_get(p, 1)),
+                            json_is_null(stop) ? VQ_NO_STOP : json_number_value(stop)};
+}
+
+int64_t vq_record_step(const vq_run_record *r)
+{
+  return json_integer_value(json_object_get(r->json, "step"));
+}
+
+void vq_record_network_at(const vq_run_record *r, vq_network_kind kind, vq_record_network *out)
+{
+  const json_t *net = json_object_get(r->json, network_keys[kind]);
+  snprintf(out->name, sizeof out->name, "%s", json_string_value(json_object_get(net, "name")));
+  read_identity(&out->file, net);
+}
+
+bool vq_record_exact(const vq_run_record *r, char *why, size_t bytes)
+{
+  char build[256], device[256];
+  const char *its_build = json_string_value(json_object_get(r->json, "build"));
+  const char *its_device = json_string_value(json_object_get(r->json, "device"));
+  vq_machine_build(build, sizeof build);
+  vq_machine_device(device, sizeof device);
+  bool same_build = its_build && !strcmp(its_build, build), same_device = its_device && !strcmp(its_device, device);
+  *why = 0;
+  if (!same_build)
+    snprintf(why, bytes, "another build made it (%s; this is %s)", its_build ? its_build : "unknown", build);
+  if (!same_device)
+    snprintf(why + strlen(why), bytes - strlen(why), "%sit was made on another device (%s; this is %s)",
+             same_build ? "" : ", and ", its_device ? its_device : "unknown", device);
+  return same_build && same_device;
+}

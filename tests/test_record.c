@@ -1,0 +1,210 @@
+/* test_record.c -- settings as text and as JSON, there and back; and that no option is forgotten. */
+#include "tests/cli.h"
+
+#include "runtime/fields.h"
+#include "runtime/record.h"
+
+#include <math.h>
+
+TestSuite(record, .init = scratch_create, .fini = scratch_remove, .timeout = 120);
+
+/* ---- fields ---- */
+
+/* A field that has another value than in `than`, for each kind; returns its text, which the settings may borrow. */
+static const char *changed(const vq_field *f, vq_settings *s, const vq_settings *than)
+{
+  static const char *const texts[] = {"0.123456789012345678",
+                                      "1e-7",
+                                      "3",
+                                      "0.5",
+                                      "18446744073709551615",
+                                      "yes",
+                                      "17x33",
+                                      "0.1:0.9",
+                                      "cosine:0.1",
+                                      "pixels",
+                                      "a name: \"quoted\""};
+  char before[VQ_FIELD_BYTES], now[VQ_FIELD_BYTES], word[64];
+  vq_field_write(f, than, before, sizeof before);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    *s = *than;
+    if (f->choices || vq_field_read(f, s, texts[i]))
+      continue;
+    vq_field_write(f, s, now, sizeof now);
+    if (strcmp(before, now) && !(f->file && f->file(s)))
+      return texts[i];
+  }
+  for (const char *p = f->choices; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL) {
+    *s = *than;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(p, "|"), p);
+    expect_ok(vq_field_read(f, s, word));
+    vq_field_write(f, s, now, sizeof now);
+    if (strcmp(before, now))
+      return p;
+  }
+  return NULL;
+}
+
+static vq_settings plain(void)
+{
+  vq_settings s;
+  vq_settings_init(&s);
+  return s;
+}
+
+Test(record, every_field_comes_back_as_text_and_as_json)
+{
+  int count;
+  const vq_field *field = vq_fields(&count);
+  for (int i = 0; i < count; i++) {
+    const vq_field *f = &field[i];
+    vq_settings before = plain(), other, again = before, parsed = before;
+    char text[VQ_FIELD_BYTES], back[VQ_FIELD_BYTES];
+    cr_assert(changed(f, &other, &before), "%s: no text changes it", f->name);
+    vq_field_write(f, &other, text, sizeof text);
+    expect_ok(vq_field_read(f, &again, text));
+    vq_field_write(f, &again, back, sizeof back);
+    cr_expect_str_eq(text, back, "%s", f->name);
+    json_t *value = vq_field_to_json(f, &other);
+    expect_ok(vq_field_from_json(f, &parsed, value));
+    vq_field_write(f, &parsed, back, sizeof back);
+    cr_expect_str_eq(text, back, "%s by JSON", f->name);
+    json_decref(value);
+  }
+}
+
+Test(record, numbers_are_the_same_bits)
+{
+  static const double numbers[] = {0.1, 1e-7, 1.0 / 3, 0.123456789012345678, 5e-324, 123456789.125, 1e300, 0, 2};
+  const vq_field *f = vq_field_find("lr");
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    vq_settings s = plain(), again = plain();
+    char text[VQ_FIELD_BYTES];
+    s.lr = fmin(numbers[i], 1000);
+    vq_field_write(f, &s, text, sizeof text);
+    expect_ok(vq_field_read(f, &again, text));
+    cr_expect(memcmp(&s.lr, &again.lr, sizeof s.lr) == 0, "%s", text);
+  }
+}
+
+/* ---- records ---- */
+
+static char *record_of(const vq_settings *s)
+{
+  vq_record_prompt prompt[2] = {{"ein \"roter\" Kreis, \xc3\xbc", 1.5, VQ_NO_STOP}, {"fog", -0.1, -0.25}};
+  vq_record_parts parts = {s, prompt, 2, {{"one", {"a.safetensors", 12, 0xdeadbeef}}, {"two", {"b", 7, 1}}}, 42};
+  char *text;
+  expect_ok(vq_record_write(&text, &parts));
+  return text;
+}
+
+Test(record, a_record_has_every_field)
+{
+  int count;
+  const vq_field *field = vq_fields(&count);
+  for (int i = 0; i < count; i++) {
+    vq_settings before = plain(), other, back = plain();
+    char want[VQ_FIELD_BYTES], got[VQ_FIELD_BYTES];
+    vq_run_record *r;
+    cr_assert(changed(&field[i], &other, &before));
+    char *text = record_of(&other);
+    expect_ok(vq_record_read(&r, text));
+    expect_ok(vq_record_settings(r, &back));
+    vq_field_write(&field[i], &other, want, sizeof want);
+    vq_field_write(&field[i], &back, got, sizeof got);
+    cr_expect_str_eq(want, got, "%s", field[i].name);
+    vq_record_free(r);
+    free(text);
+  }
+}
+
+Test(record, carries_prompts_networks_and_files)
+{
+  vq_settings s = plain(), back = plain();
+  vq_run_record *r;
+  vq_record_network net;
+  vq_identity file, same;
+  const char *field;
+  char why[512];
+  put_file(in_scratch("begin.png"), "123456789", 9);
+  s.start = VQ_START_FILE;
+  s.start_file = in_scratch("begin.png");
+  char *text = record_of(&s);
+  cr_expect(!strstr(text, scratch), "a folder is told: %s", text);
+  expect_ok(vq_record_read(&r, text));
+  expect_ok(vq_record_settings(r, &back));
+  cr_expect(back.start == VQ_START_FILE && !strcmp(back.start_file, "begin.png"));
+  cr_assert(vq_record_file(r, 0, &field, &file) && !vq_record_file(r, 1, &field, &same));
+  cr_expect(!strcmp(field, "init") && file.crc == 0xcbf43926 && file.bytes == 9, "CRC-32's check value");
+  put_file(in_scratch("other.png"), "123456789", 9);
+  expect_ok(vq_identify(&same, in_scratch("other.png")));
+  cr_expect(vq_identity_same(&file, &same));
+  cr_expect(vq_record_prompts(r) == 2 && vq_record_step(r) == 42);
+  vq_record_prompt p = vq_record_prompt_at(r, 0);
+  cr_expect(!strcmp(p.text, "ein \"roter\" Kreis, \xc3\xbc") && p.weight == 1.5 && isinf(p.stop));
+  p = vq_record_prompt_at(r, 1);
+  cr_expect(!strcmp(p.text, "fog") && p.weight == -0.1 && p.stop == -0.25);
+  vq_record_network_at(r, VQ_NETWORK_VQGAN, &net);
+  cr_expect(!strcmp(net.name, "one") && !strcmp(net.file.name, "a.safetensors") && net.file.crc == 0xdeadbeef);
+  cr_expect(vq_record_exact(r, why, sizeof why), "%s", why);
+  vq_record_free(r);
+
+  char *build = strstr(text, "\"build\":\"");
+  build[10] ^= 1;
+  expect_ok(vq_record_read(&r, text));
+  cr_expect(!vq_record_exact(r, why, sizeof why) && strstr(why, "another build"), "%s", why);
+  vq_record_free(r);
+  free(text);
+}
+
+Test(record, refuses_what_is_none)
+{
+  static const struct {
+    vq_status status;
+    const char *from, *to, *says;
+  } edits[] = {
+      {VQ_ERR_FORMAT, "{", "[", "not JSON"},
+      {VQ_ERR_FORMAT, "\"step\":42", "\"step\":-1", "step"},
+      {VQ_ERR_FORMAT, "\"prompts\":[[", "\"prompts\":[[1,", "prompts"},
+      {VQ_ERR_FORMAT, "a.safetensors", "../a", "vqgan"},
+      {VQ_ERR_UNSUPPORTED, "\"fit\"", "\"fitness\"", "fitness"},
+      {VQ_ERR_ARGUMENT, "\"cutouts\":64", "\"cutouts\":0", "cutouts"},
+      {VQ_ERR_ARGUMENT, "\"cutouts\":64", "\"cutouts\":\"64\"", "wrong type"},
+  };
+  vq_settings s = plain();
+  char *text = record_of(&s);
+  for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+    vq_run_record *r;
+    char edited[4096];
+    char *at = strstr(text, edits[i].from);
+    cr_assert(at, "%s", edits[i].from);
+    snprintf(edited, sizeof edited, "%.*s%s%s", (int)(at - text), text, edits[i].to, at + strlen(edits[i].from));
+    expect_error(vq_record_read(&r, edited), edits[i].status, edits[i].says);
+    cr_expect(r == NULL);
+  }
+  free(text);
+}
+
+/* Every option of generate is a field, and so in the record, or stands here as one that no picture depends on. */
+Test(record, no_option_is_forgotten)
+{
+  static const char *const harmless[] = {"output", "force", "save-every", "threads", "device", "precision",
+                                         "strict", "trap", "plan", "json", "progress", "help",
+                                         /* which networks is in the record, by name and checksum */
+                                         "vqgan", "clip"};
+  said s = TOOL_OK("generate", "--help", TINY);
+  int seen = 0;
+  for (char *line = strtok(s.out, "\n"); line; line = strtok(NULL, "\n")) {
+    char *dashes = strstr(line, "--"), name[64];
+    if (strncmp(line, "  ", 2) || !dashes || dashes - line > 6)
+      continue;
+    snprintf(name, sizeof name, "%.*s", (int)strspn(dashes + 2, "abcdefghijklmnopqrstuvwxyz-"), dashes + 2);
+    bool known = vq_field_find(name) != NULL;
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+      known = known || !strcmp(harmless[i], name);
+    cr_expect(known, "--%s is neither a field (runtime/fields.c) nor known to change nothing", name);
+    seen++;
+  }
+  cr_expect(seen > 20, "%d options", seen);
+  forget(&s);
+}
