@@ -159,6 +159,14 @@ vq_status vq_session_picture(vq_session *session, uint8_t *rgb);
 /* The same into a PNG file, with the settings as its text. The file is complete or not there. */
 vq_status vq_session_save(vq_session *session, const char *path);
 
+/* Writes all that the run's next step depends on: z, Adam's moments, the counters, the settings and prompts. `note` is the
+ * caller's own text, NULL for none. A session with the same networks, settings and prompts that has been started goes on
+ * from there, by vq_session_restore, to the same bits as one that never stopped; only the number of steps may be another.
+ * VQ_ERR_ARGUMENT: the snapshot is of another run, and the message says in what. Its z is also what a start may be made
+ * of (VQ_START_FILE). */
+vq_status vq_session_snapshot(vq_session *session, const char *path, const char *note);
+vq_status vq_session_restore(vq_session *session, const char *path);
+
 /* "0.1.0" */
 const char *vq_version(void);
 

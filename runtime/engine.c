@@ -192,6 +192,22 @@ vq_status vq_engine_get_z(vq_engine *e, vq_real *z)
   return vq_tensor_read(e->device, e->z, z);
 }
 
+vq_status vq_engine_get_state(vq_engine *e, vq_engine_state *s)
+{
+  s->updates = e->updates;
+  VQ_TRY(vq_tensor_read(e->device, e->z, s->z));
+  VQ_TRY(vq_tensor_read(e->device, e->m, s->m));
+  return vq_tensor_read(e->device, e->v, s->v);
+}
+
+vq_status vq_engine_set_state(vq_engine *e, const vq_engine_state *s)
+{
+  e->updates = s->updates;
+  VQ_TRY(vq_tensor_write(e->device, e->z, s->z));
+  VQ_TRY(vq_tensor_write(e->device, e->m, s->m));
+  return vq_tensor_write(e->device, e->v, s->v);
+}
+
 vq_status vq_engine_set_target(vq_engine *e, int i, const vq_real *features)
 {
   return vq_tensor_write(e->device, e->target[i], features);

@@ -46,6 +46,14 @@ int vq_engine_channels(const vq_engine *engine);
 vq_status vq_engine_set_z(vq_engine *engine, const vq_real *z);
 vq_status vq_engine_get_z(vq_engine *engine, vq_real *z);
 
+/* What the next step depends on besides the configuration and the targets; the arrays are z's size, [h,w,C]. */
+typedef struct vq_engine_state {
+  int64_t updates; /* since z was set */
+  vq_real *z, *m, *v;
+} vq_engine_state;
+vq_status vq_engine_get_state(vq_engine *engine, vq_engine_state *state); /* into the caller's arrays */
+vq_status vq_engine_set_state(vq_engine *engine, const vq_engine_state *state);
+
 /* The features that target number i wants, [target_rows[i], embed_dim]. */
 vq_status vq_engine_set_target(vq_engine *engine, int i, const vq_real *features);
 

@@ -336,6 +336,20 @@ vq_status vq_latent_read(vq_latent *out, const char *path)
   return status;
 }
 
+void vq_planes_of_rows(vq_real *planes, const vq_real *rows, int64_t area, int channels)
+{
+  for (int64_t p = 0; p < area; p++)
+    for (int c = 0; c < channels; c++)
+      planes[c * area + p] = rows[p * channels + c];
+}
+
+void vq_rows_of_planes(vq_real *rows, const vq_real *planes, int64_t area, int channels)
+{
+  for (int64_t p = 0; p < area; p++)
+    for (int c = 0; c < channels; c++)
+      rows[p * channels + c] = planes[c * area + p];
+}
+
 vq_status vq_latent_write(const char *path, const vq_latent *latent)
 {
   size_t area = (size_t)latent->h * (size_t)latent->w, count = area * (size_t)latent->channels;

@@ -36,6 +36,10 @@ vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, int th
 /* A latent's picture. Its z is quantised first. The caller frees the image. */
 vq_status vq_decode_latent(const vq_network *vqgan, const vq_latent *latent, int threads, vq_image *out);
 
+/* The engine's [area, channels] to PyTorch's [channels, area], and back. */
+void vq_planes_of_rows(vq_real *planes, const vq_real *rows, int64_t area, int channels);
+void vq_rows_of_planes(vq_real *rows, const vq_real *planes, int64_t area, int channels);
+
 /* [0,1] to 8 bits, truncated as the notebooks do: floor(255 x). */
 void vq_levels(uint8_t *levels, const vq_real *values, size_t count);
 

@@ -1,37 +1,15 @@
 /* session.c -- a run: settings and prompts, where z begins, step after step, the picture. vqgen.h is its contract. */
-#include "vqgen.h"
+#include "runtime/session.h"
 
 #include "base/rng.h"
 #include "runtime/cutouts.h"
-#include "runtime/engine.h"
 #include "runtime/fields.h"
 #include "runtime/perceive.h"
-#include "runtime/record.h"
 #include "runtime/start.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-typedef struct session_prompt {
-  char *text;
-  double weight, stop;
-  int32_t *ids; /* [context_length] */
-} session_prompt;
-
-struct vq_session {
-  vq_settings settings; /* its file names are copies */
-  vq_network *vqgan, *clip;
-  vq_tokenizer *tokenizer;
-  session_prompt prompt[VQ_MOST_PROMPTS];
-  int prompts;
-  int h, w, factor; /* latent rows and columns, pixels for each */
-  int box_least, box_most;
-  int32_t *boxes;
-  vq_record_network made_with[2]; /* read with the first picture */
-  vq_engine *engine;              /* NULL before vq_session_start */
-  int64_t step;
-};
 
 const char *vq_version(void)
 {
@@ -311,44 +289,5 @@ vq_status vq_session_picture(vq_session *s, uint8_t *rgb)
   if (!status)
     vq_levels(rgb, picture, count);
   free(picture);
-  return status;
-}
-
-/* How the z of now was made, as JSON; the caller frees it. */
-static vq_status describe(vq_session *s, char **text)
-{
-  vq_record_prompt prompts[VQ_MOST_PROMPTS];
-  vq_settings settings = s->settings;
-  vq_session_size(s, &settings.width, &settings.height);
-  for (int i = 0; i < s->prompts; i++)
-    prompts[i] = (vq_record_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
-  if (!s->made_with[0].file.bytes) {
-    VQ_TRY(vq_record_network_of(&s->made_with[VQ_NETWORK_VQGAN], s->vqgan));
-    VQ_TRY(vq_record_network_of(&s->made_with[VQ_NETWORK_CLIP], s->clip));
-  }
-  vq_record_parts parts = {&settings, prompts, s->prompts, {s->made_with[0], s->made_with[1]}, s->step};
-  return vq_record_write(text, &parts);
-}
-
-static vq_status write_picture(vq_session *s, const char *path, const vq_image *image)
-{
-  char *text;
-  VQ_TRY(describe(s, &text));
-  const char *pairs[] = {"Software", "vqgen " VQ_VERSION, "vqgen", text};
-  vq_status status = vq_image_write_png(path, image, pairs, 2);
-  free(text);
-  return status;
-}
-
-vq_status vq_session_save(vq_session *s, const char *path)
-{
-  vq_image image;
-  int width, height;
-  vq_session_size(s, &width, &height);
-  VQ_TRY(vq_image_create(&image, width, height));
-  vq_status status = vq_session_picture(s, image.rgb);
-  if (!status)
-    status = write_picture(s, path, &image);
-  vq_image_free(&image);
   return status;
 }

@@ -17,15 +17,6 @@ static bool is_latent(const char *path)
   return n > m && !strcmp(path + n - m, ".safetensors");
 }
 
-/* PyTorch's [C,h,w] to the engine's [h,w,C]. */
-static void to_rows(vq_real *z, const vq_latent *latent)
-{
-  int64_t area = (int64_t)latent->h * latent->w;
-  for (int64_t p = 0; p < area; p++)
-    for (int c = 0; c < latent->channels; c++)
-      z[p * latent->channels + c] = latent->z[c * area + p];
-}
-
 static vq_status read_latent(vq_latent *out, const char *path, const vq_network *vqgan, int h, int w)
 {
   int C = vq_network_vqgan(vqgan)->embed_dim;
@@ -125,7 +116,7 @@ vq_status vq_start_make(const vq_settings *s, const vq_network *vqgan, int h, in
     free(pixels);
     VQ_TRY(status);
   }
-  to_rows(z, &latent);
+  vq_rows_of_planes(z, latent.z, (int64_t)latent.h * latent.w, latent.channels);
   vq_latent_free(&latent);
   return VQ_OK;
 }

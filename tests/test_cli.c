@@ -107,12 +107,11 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--recipe",         "--optimizer",  "--augment",    "--cutout-chunk", "--init-weight",  "--ema",
-      "--image-prompt",   "--mask",       "--count",      "--frames",       "--noise-prompt", "--phase-every",
-      "--video",          "--zoom-scale", "--zoom",       "--snapshot",     "--preview",      "--metadata",
-      "--snapshot-every", "--config",     "--model-name", "--print-tape",
+      "--recipe", "--optimizer", "--augment",  "--cutout-chunk", "--init-weight", "--ema",        "--image-prompt",
+      "--mask",   "--count",     "--frames",   "--noise-prompt", "--phase-every", "--video",      "--zoom-scale",
+      "--zoom",   "--preview",   "--metadata", "--config",       "--model-name",  "--print-tape",
   };
-  static const char *const subcommands[] = {"resume", "replay", "reveal", "convert", "inspect", "batch", "doctor"};
+  static const char *const subcommands[] = {"reveal", "convert", "inspect", "batch", "doctor"};
   char want[96];
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
     said s = TOOL("a cat", options[i], "1");

@@ -3,6 +3,7 @@
 #include "tools/vqgen/progress.h"
 
 #include "loaders/image.h"
+#include "loaders/output.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -14,10 +15,11 @@ typedef struct run {
   vq_session *session;
   progress progress;
   stream output;
-  char *name;      /* of the picture, if none was asked for */
-  char *beside;    /* progress.png; NULL: none */
-  int64_t step;    /* done */
-  bool beside_bad; /* it could not be written, which was said */
+  char *name;                    /* of the picture, if none was asked for */
+  char *beside;                  /* progress.png; NULL: none */
+  int64_t step;                  /* done */
+  char *note;                    /* in snapshots; NULL: there are none */
+  bool beside_bad, snapshot_bad; /* it could not be written, which was said */
 } run;
 
 static vq_status find_output(run *r)
@@ -58,6 +60,17 @@ static vq_status find_beside(run *r)
   return VQ_OK;
 }
 
+static vq_status find_snapshot(run *r)
+{
+  const request *a = &r->asked;
+  const char *output = r->output.temporary ? NULL : r->output.path;
+  if (!a->snapshot)
+    return VQ_OK;
+  VQ_TRY(vq_output_check(a->snapshot));
+  r->note = origin_note(&a->settings, output, a->save_every, a->snapshot_every);
+  return r->note ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a snapshot's note");
+}
+
 static vq_status prepare(run *r)
 {
   vq_settings *s = &r->asked.settings;
@@ -65,16 +78,33 @@ static vq_status prepare(run *r)
   VQ_TRY(vq_image_check_png());
   VQ_TRY(find_output(r));
   VQ_TRY(find_beside(r));
+  VQ_TRY(find_snapshot(r));
   VQ_TRY(vq_session_create(&r->session, s));
   VQ_TRY(request_prompts(&r->asked, r->session));
   vq_session_size(r->session, &s->width, &s->height);
   if (s->width != width || s->height != height)
     vq_log_info(&tool_log, "%dx%d becomes %dx%d, whole tokens of this VQGAN", width, height, s->width, s->height);
-  progress_init(&r->progress, r->asked.progress, s->steps);
+  progress_init(&r->progress, r->asked.progress, request_end(&r->asked), 0);
   progress_start(&r->progress, &r->asked, r->output.temporary ? "standard output" : r->output.path);
   VQ_TRY(vq_session_start(r->session));
-  progress_init(&r->progress, r->asked.progress, s->steps); /* the clock starts with the first step */
+  if (r->asked.origin.snapshot) {
+    VQ_TRY(vq_session_restore(r->session, r->asked.origin.path));
+    r->step = vq_record_step(r->asked.origin.record);
+  }
+  progress_init(&r->progress, r->asked.progress, request_end(&r->asked), r->step); /* the clock starts here */
   return VQ_OK;
+}
+
+/* That one cannot be written is no reason to stop. */
+static void take_snapshot(run *r)
+{
+  if (r->snapshot_bad)
+    return;
+  r->snapshot_bad = vq_session_snapshot(r->session, r->asked.snapshot, r->note) != VQ_OK;
+  if (r->snapshot_bad)
+    vq_log_warning(&tool_log, "%s", vq_error_message());
+  else
+    progress_saved(&r->progress, r->asked.snapshot, r->step);
 }
 
 /* What is told and saved on the way. That the picture beside cannot be written is no reason to stop. */
@@ -93,13 +123,16 @@ static void check_in(run *r, const vq_step_report *report)
 static vq_status take_steps(run *r)
 {
   const request *a = &r->asked;
-  while (!interrupted() && (a->settings.steps < 0 || r->step < a->settings.steps)) {
+  int64_t end = request_end(a);
+  while (!interrupted() && (end < 0 || r->step < end)) {
     vq_step_report report;
     VQ_TRY(vq_session_step(r->session, &report));
     r->step = report.step;
     progress_step(&r->progress, &report);
     if (a->save_every && report.step % a->save_every == 0)
       check_in(r, &report);
+    if (r->note && r->step % a->snapshot_every == 0)
+      take_snapshot(r);
   }
   return VQ_OK;
 }
@@ -117,11 +150,15 @@ static vq_status finish(run *r, vq_status status)
     VQ_TRY(request_name(&r->asked, &r->name));
     VQ_TRY(stream_out(&r->output, r->name));
   }
+  if (r->note && (r->step % r->asked.snapshot_every || r->step == 0))
+    take_snapshot(r);
   vq_status saved = vq_session_save(r->session, r->output.path);
   if (!saved)
     progress_done(&r->progress, r->output.temporary ? "-" : r->output.path, r->step, interrupted() || status);
   else
     progress_clear(&r->progress);
+  if (!saved && r->asked.origin.record && !r->asked.origin.snapshot)
+    origin_compare(&r->asked.origin, r->output.path);
   if (!saved && (r->asked.progress != PROGRESS_JSON))
     saved = stream_finish(&r->output, VQ_OK);
   if (status && !saved)
@@ -137,15 +174,14 @@ static void clear(run *r)
   vq_session_free(r->session);
   free(r->name);
   free(r->beside);
+  free(r->note);
   request_clear(&r->asked);
 }
 
-static int generate(const command *c, int argc, char **argv)
+int generate_run(const command *c, request *wanted)
 {
-  run r = {.step = 0};
+  run r = {.asked = *wanted};
   int status;
-  if (!request_read(&r.asked, c, argc, argv, &status))
-    return status;
   if (r.asked.plan) {
     status = plan_print(c, &r.asked);
     request_clear(&r.asked);
@@ -160,10 +196,17 @@ static int generate(const command *c, int argc, char **argv)
   if (done && r.asked.progress == PROGRESS_JSON)
     progress_error(done);
   status = tool_end(c, done);
-  if (!done && interrupted() && r.step != r.asked.settings.steps)
+  if (!done && interrupted() && r.step != request_end(&r.asked))
     status = EXIT_INTERRUPTED;
   clear(&r);
   return status;
+}
+
+static int generate(const command *c, int argc, char **argv)
+{
+  request r;
+  int status;
+  return request_read(&r, c, argc, argv, &status) ? generate_run(c, &r) : status;
 }
 
 const command command_generate = {
@@ -179,8 +222,8 @@ const command command_generate = {
         "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
         "the networks in use.\n\n"
         "Not in this version yet: --recipe, --optimizer, --augment, --cutout-chunk, --init-weight, --ema, "
-        "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --frames, --video, --zoom, --snapshot, "
-        "--snapshot-every, --preview, --metadata, --config, --model-name, --print-tape.",
+        "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --frames, --video, --zoom, "
+        "--preview, --metadata, --config, --model-name, --print-tape.",
     .examples = "  vqgen \"a red circle on a blue background\"\n"
                 "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"
                 "  vqgen -n -1 --progress json \"a boat with a red sail\" > progress.jsonl\n",

@@ -19,17 +19,23 @@ static double now(void)
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void progress_init(progress *p, progress_kind kind, int64_t steps)
+void progress_init(progress *p, progress_kind kind, int64_t steps, int64_t first)
 {
   if (kind == PROGRESS_AUTO)
     kind = isatty(STDERR_FILENO) ? PROGRESS_BAR : PROGRESS_PLAIN;
-  *p = (progress){.kind = kind, .steps = steps, .started = now()};
+  *p = (progress){.kind = kind, .steps = steps, .first = first, .started = now()};
+}
+
+/* Seconds for a step, the mean so far. */
+static double pace(const progress *p, const vq_step_report *r)
+{
+  return (now() - p->started) / (double)(r->step - p->first);
 }
 
 /* Seconds to the end, by the mean so far; NAN when there is no end. */
 static double left(const progress *p, const vq_step_report *r)
 {
-  return p->steps < 0 ? NAN : (now() - p->started) / (double)r->step * (double)(p->steps - r->step);
+  return p->steps < 0 ? NAN : pace(p, r) * (double)(p->steps - r->step);
 }
 
 /* ---- objects ---- */
@@ -135,7 +141,7 @@ static void print_duration(char *out, size_t bytes, double seconds)
 static void print_step(char *out, size_t bytes, const progress *p, const vq_step_report *r)
 {
   char steps[32] = "", time_left[48] = "";
-  double seconds = (now() - p->started) / (double)r->step;
+  double seconds = pace(p, r);
   if (p->steps >= 0) {
     snprintf(steps, sizeof steps, "/%lld", (long long)p->steps);
     strcpy(time_left, "  ");
@@ -192,6 +198,8 @@ void progress_start(progress *p, const request *r, const char *output)
   fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, r->seed_given ? "" : " (drawn)");
   fprintf(stderr, "networks %s, %s\n", s->vqgan, s->clip);
   fprintf(stderr, "output   %s\n", output);
+  if (r->origin.record)
+    origin_tell(&r->origin, s, r->words.count > 1);
   if (p->kind == PROGRESS_JSON)
     emit_start(r, output);
   p->started = now();
@@ -207,7 +215,7 @@ void progress_step(progress *p, const vq_step_report *r)
     draw_bar(p, r);
     p->shown = now();
   }
-  if (p->kind == PROGRESS_PLAIN && (last || r->step == 1 || now() - p->shown >= LINE_SECONDS)) {
+  if (p->kind == PROGRESS_PLAIN && (last || r->step == p->first + 1 || now() - p->shown >= LINE_SECONDS)) {
     print_step(line, sizeof line, p, r);
     fprintf(stderr, "%s\n", line);
     p->shown = now();

@@ -17,11 +17,12 @@
 typedef struct progress {
   progress_kind kind; /* never PROGRESS_AUTO */
   int64_t steps;      /* -1: endless */
+  int64_t first;      /* the step that this run goes on from */
   double started, shown;
   bool bar; /* stands on the terminal's last line */
 } progress;
 
-void progress_init(progress *p, progress_kind kind, int64_t steps);
+void progress_init(progress *p, progress_kind kind, int64_t steps, int64_t first);
 
 /* What was understood: `output` as it will be called. */
 void progress_start(progress *p, const request *r, const char *output);

@@ -25,6 +25,13 @@ static vq_status set_seed(const option *o, const char *value)
   return vq_field_read(vq_field_find("seed"), &r->settings, value);
 }
 
+static vq_status set_steps(const option *o, const char *value)
+{
+  request *r = o->to;
+  r->steps_given = true;
+  return vq_field_read(vq_field_find("steps"), &r->settings, value);
+}
+
 #define MOST_FIELDS 128
 
 /* Each field's text now: the default that --help tells. */
@@ -68,12 +75,16 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        .help = "replace FILE if there is one, and take networks that "
                "were not made for each other"},
       FIELD('s', "size", "WxH", "pixels, floored to whole tokens of the VQGAN"),
-      FIELD('n', "steps", "N", "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the picture saved"),
+      {'n', "steps", "N", set_steps, r,
+       "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the picture saved", now(&d, "steps")},
       {0, "seed", "N", set_seed, r, "the same number gives the same picture", "drawn, and told"},
       {0, "save-every", "N", set_count, &r->save_every,
        "every N steps tell each prompt's loss and replace progress.png "
        "beside FILE; 0: never",
        "50", 0, 1e9},
+      {0, "snapshot", "FILE", set_text, &r->snapshot,
+       "write all that `vqgen resume FILE` needs to go on, and again at the end"},
+      {0, "snapshot-every", "N", set_count, &r->snapshot_every, "so often", "100", 1, 1e9},
       {.help = "How it is searched:"},
       FIELD(0, "lr", "X", "Adam's learning rate"),
       FIELD(0, "lr-schedule", "constant|linear:END|cosine:END", "constant, or falling to END after the last step"),
@@ -144,9 +155,24 @@ static vq_status add_prompts(request *r, const char *argument)
   return VQ_OK;
 }
 
+/* Those of the picture or snapshot, where none are given. */
+static vq_status record_prompts(request *r)
+{
+  int count = vq_record_prompts(r->origin.record);
+  r->prompt = calloc((size_t)count, sizeof *r->prompt);
+  for (int i = 0; r->prompt && i < count; i++) {
+    vq_record_prompt p = vq_record_prompt_at(r->origin.record, i);
+    r->prompt[i] = (vq_prompt){strdup(p.text), p.weight, p.stop};
+    if (!r->prompt[i].text)
+      break;
+    r->prompts++;
+  }
+  return r->prompts == count ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for %d prompts", count);
+}
+
 static vq_status read_prompts(request *r)
 {
-  for (int i = 0; i < r->words.count; i++) {
+  for (int i = r->origin.path ? 1 : 0; i < r->words.count; i++) {
     const char *argument = r->words.word[i];
     if (!strcmp(argument, "-")) {
       if (!r->standard_input)
@@ -155,6 +181,8 @@ static vq_status read_prompts(request *r)
     }
     VQ_TRY(add_prompts(r, argument));
   }
+  if (!r->prompts && r->origin.record)
+    VQ_TRY(record_prompts(r));
   if (!r->prompts && !r->plan)
     return vq_fail(VQ_ERR_ARGUMENT, "no prompt: say what the picture is to show, in quotes");
   return VQ_OK;
@@ -162,7 +190,7 @@ static vq_status read_prompts(request *r)
 
 static void advise(const request *r)
 {
-  bool plain = r->words.count > 1;
+  bool plain = r->words.count > 1 && !r->origin.path;
   for (int i = 0; i < r->words.count; i++)
     plain = plain && !strpbrk(r->words.word[i], " \t\n:|");
   if (plain) {
@@ -217,13 +245,36 @@ static vq_status complete(request *r)
   return VQ_OK;
 }
 
+/* What the first word names. */
+static vq_status open_origin(request *r, request_origin_fn open)
+{
+  if (!r->words.count)
+    return vq_fail(VQ_ERR_ARGUMENT, "no file: name the picture or snapshot");
+  VQ_TRY(open(&r->origin, r->words.word[0]));
+  if (!r->output)
+    r->output = origin_noted(&r->origin, "output");
+  if (r->origin.snapshot && !r->snapshot)
+    r->snapshot = r->origin.path;
+  origin_noted_count(&r->origin, "save_every", &r->save_every); /* and then the options again */
+  origin_noted_count(&r->origin, "snapshot_every", &r->snapshot_every);
+  r->seed_given = true; /* it was told then */
+  return origin_networks(&r->origin, &r->network);
+}
+
 bool request_read(request *r, const command *c, int argc, char **argv, int *status)
+{
+  return request_read_over(r, NULL, c, argc, argv, status);
+}
+
+bool request_read_over(request *r, request_origin_fn open, const command *c, int argc, char **argv, int *status)
 {
   asked question;
   bool plan = c == &command_plan;
-  *r = (request){.save_every = 50, .plan = plan};
+  *r = (request){.save_every = 50, .snapshot_every = 100, .plan = plan};
   set_defaults(r);
   vq_status read = with_table(r, c, argc, argv, false, &question);
+  if (!read && open && question == ASKED_NOTHING)
+    read = open_origin(r, open);
   set_defaults(r);
   vq_status loaded = read ? read : vq_settings_load(&r->settings);
   if (!read && question != ASKED_NOTHING) {
@@ -235,6 +286,8 @@ bool request_read(request *r, const command *c, int argc, char **argv, int *stat
     return false;
   }
   r->words.count = 0;
+  if (!loaded && r->origin.record)
+    loaded = origin_settings(&r->origin, &r->settings);
   if (!loaded)
     loaded = with_table(r, c, argc, argv, false, &question);
   if (!loaded)
@@ -248,11 +301,18 @@ bool request_read(request *r, const command *c, int argc, char **argv, int *stat
   return false;
 }
 
+int64_t request_end(const request *r)
+{
+  bool earlier = r->origin.record && !r->origin.snapshot && !r->steps_given;
+  return earlier ? vq_record_step(r->origin.record) : r->settings.steps;
+}
+
 void request_clear(request *r)
 {
   vq_prompts_free(r->prompt, r->prompts);
   words_free(&r->words);
   vq_settings_clear(&r->settings);
+  origin_clear(&r->origin);
   free(r->standard_input);
 }
 

@@ -3,6 +3,7 @@
 #define VQGEN_TOOLS_REQUEST_H
 
 #include "runtime/prompt.h"
+#include "tools/vqgen/origin.h"
 #include "tools/vqgen/tool.h"
 #include "vqgen.h"
 
@@ -23,12 +24,20 @@ typedef struct request {
   char *standard_input; /* where a prompt is - */
   const char *output;   /* NULL: from the prompts */
   int64_t save_every;   /* 0: never */
+  const char *snapshot; /* NULL: none */
+  int64_t snapshot_every;
+  origin origin;
   progress_kind progress;
-  bool seed_given, force, plan, json;
+  bool seed_given, steps_given, force, plan, json;
 } request;
 
 /* False: the subcommand is to return *status at once. Else the caller clears the request. */
 bool request_read(request *r, const command *c, int argc, char **argv, int *status);
+
+/* The same, over the settings of the file that the first word names; `open` is one of origin.h. */
+typedef vq_status (*request_origin_fn)(origin *o, const char *path);
+bool request_read_over(request *r, request_origin_fn open, const command *c, int argc, char **argv, int *status);
+
 void request_clear(request *r);
 
 /* The prompts, into the session. */
@@ -37,6 +46,13 @@ vq_status request_prompts(const request *r, vq_session *session);
 /* The file's name when none is asked for, in the present folder: the prompts' words, and a number if there is such a
  * file. The caller frees it. */
 vq_status request_name(const request *r, char **out);
+
+/* The updates after which the run ends: the steps, or, where a picture is made again that shows an earlier z, that one's;
+ * -1: when it is stopped. */
+int64_t request_end(const request *r);
+
+/* The run; clears the request and returns the exit status. */
+int generate_run(const command *c, request *r);
 
 /* What the run would take, to standard output; returns the exit status. */
 int plan_print(const command *c, const request *r);

@@ -1,0 +1,169 @@
+/* session_files.c -- what a session writes, pictures and snapshots, and how a snapshot is taken up again. */
+#include "runtime/session.h"
+
+#include "loaders/image.h"
+#include "loaders/safetensors.h"
+#include "runtime/fields.h"
+#include "runtime/perceive.h"
+#include "runtime/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the record ---- */
+
+/* Name and checksum of both networks: read from the disk once, with the first picture. */
+static vq_status identify_networks(vq_session *s)
+{
+  if (s->made_with[0].file.bytes)
+    return VQ_OK;
+  VQ_TRY(vq_record_network_of(&s->made_with[VQ_NETWORK_CLIP], s->clip));
+  return vq_record_network_of(&s->made_with[VQ_NETWORK_VQGAN], s->vqgan);
+}
+
+/* The settings, with the picture's own size. */
+static vq_settings settings_of(const vq_session *s)
+{
+  vq_settings settings = s->settings;
+  vq_session_size(s, &settings.width, &settings.height);
+  return settings;
+}
+
+/* How the z after `step` updates was made, as JSON; the caller frees it. */
+static vq_status describe(vq_session *s, int64_t step, char **text)
+{
+  vq_record_prompt prompts[VQ_MOST_PROMPTS];
+  vq_settings settings = settings_of(s);
+  for (int i = 0; i < s->prompts; i++)
+    prompts[i] = (vq_record_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
+  VQ_TRY(identify_networks(s));
+  vq_record_parts parts = {&settings, prompts, s->prompts, {s->made_with[0], s->made_with[1]}, step};
+  return vq_record_write(text, &parts);
+}
+
+/* ---- pictures ---- */
+
+static vq_status write_picture(vq_session *s, const char *path, const vq_image *image)
+{
+  char *text;
+  VQ_TRY(describe(s, s->step, &text));
+  const char *pairs[] = {"Software", "vqgen " VQ_VERSION, "vqgen", text};
+  vq_status status = vq_image_write_png(path, image, pairs, 2);
+  free(text);
+  return status;
+}
+
+vq_status vq_session_save(vq_session *s, const char *path)
+{
+  vq_image image;
+  int width, height;
+  vq_session_size(s, &width, &height);
+  VQ_TRY(vq_image_create(&image, width, height));
+  vq_status status = vq_session_picture(s, image.rgb);
+  if (!status)
+    status = write_picture(s, path, &image);
+  vq_image_free(&image);
+  return status;
+}
+
+/* ---- snapshots ---- */
+
+static vq_status make_snapshot(vq_session *s, vq_snapshot *snapshot)
+{
+  VQ_TRY(vq_snapshot_create(snapshot, s->h, s->w, vq_engine_channels(s->engine)));
+  VQ_TRY(describe(s, s->step, &snapshot->record));
+  snapshot->step = s->step;
+  return vq_engine_get_state(s->engine, &snapshot->state);
+}
+
+vq_status vq_session_snapshot(vq_session *s, const char *path, const char *note)
+{
+  vq_snapshot snapshot = {.h = 0};
+  if (!s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
+  vq_status status = make_snapshot(s, &snapshot);
+  if (!status)
+    status = vq_snapshot_write(path, &snapshot, note);
+  vq_snapshot_free(&snapshot);
+  return status;
+}
+
+static vq_status same_prompts(const vq_session *s, const vq_run_record *r)
+{
+  bool same = vq_record_prompts(r) == s->prompts;
+  for (int i = 0; same && i < s->prompts; i++) {
+    vq_record_prompt p = vq_record_prompt_at(r, i);
+    const session_prompt *q = &s->prompt[i];
+    same = !strcmp(p.text, q->text) && !memcmp(&p.weight, &q->weight, sizeof p.weight) &&
+           !memcmp(&p.stop, &q->stop, sizeof p.stop);
+  }
+  return same ? VQ_OK : vq_fail(VQ_ERR_ARGUMENT, "the snapshot is of a run with other prompts");
+}
+
+static vq_status same_networks(vq_session *s, const vq_run_record *r)
+{
+  VQ_TRY(identify_networks(s));
+  for (int i = 0; i < 2; i++) {
+    vq_record_network its;
+    vq_record_network_at(r, (vq_network_kind)i, &its);
+    if (!vq_identity_same(&its.file, &s->made_with[i].file))
+      return vq_fail(VQ_ERR_ARGUMENT, "the snapshot is of a run with another %s, %s: give that one",
+                     i == VQ_NETWORK_CLIP ? "CLIP" : "VQGAN", its.name);
+  }
+  return VQ_OK;
+}
+
+/* Everything but the number of steps. */
+static vq_status same_settings(const vq_session *s, const vq_run_record *r)
+{
+  vq_settings its, ours = settings_of(s);
+  int count, files = 0;
+  const vq_field *field = vq_fields(&count);
+  vq_settings_init(&its);
+  VQ_TRY(vq_record_settings(r, &its));
+  for (int i = 0; i < count; i++) {
+    const vq_field *f = &field[i];
+    char a[VQ_FIELD_BYTES], b[VQ_FIELD_BYTES];
+    const char *path = f->file ? f->file(&ours) : NULL, *name;
+    vq_identity its_file, our_file;
+    vq_field_write(f, &its, a, sizeof a);
+    vq_field_write(f, &ours, b, sizeof b);
+    bool same = !strcmp(a, b) || !strcmp(f->name, "steps");
+    if (path && f->file(&its)) { /* wherever it lies now */
+      VQ_TRY(vq_identify(&our_file, path));
+      same = vq_record_file(r, files++, &name, &its_file) && vq_identity_same(&its_file, &our_file);
+    }
+    if (!same)
+      return vq_fail(VQ_ERR_ARGUMENT, "the snapshot is of another run: %s was %s there and is %s here", f->title, a,
+                     b);
+  }
+  return VQ_OK;
+}
+
+static vq_status take_up(vq_session *s, const vq_snapshot *snapshot)
+{
+  vq_run_record *record;
+  VQ_TRY(vq_record_read(&record, snapshot->record));
+  vq_status status = same_settings(s, record);
+  if (!status)
+    status = same_networks(s, record);
+  if (!status)
+    status = same_prompts(s, record);
+  vq_record_free(record);
+  VQ_TRY(status);
+  if (snapshot->h != s->h || snapshot->w != s->w || snapshot->channels != vq_engine_channels(s->engine))
+    return vq_fail(VQ_ERR_FORMAT, "its z has another shape than its settings say");
+  s->step = snapshot->step;
+  return vq_engine_set_state(s->engine, &snapshot->state);
+}
+
+vq_status vq_session_restore(vq_session *s, const char *path)
+{
+  vq_snapshot snapshot;
+  if (!s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
+  VQ_TRY(vq_snapshot_read(&snapshot, path));
+  vq_status status = vq_fail_in(take_up(s, &snapshot), "%s", path);
+  vq_snapshot_free(&snapshot);
+  return status;
+}

@@ -1,0 +1,235 @@
+/* test_replay.c -- pictures made again from what is in them, and runs that go on from a snapshot: to the same bytes. */
+#include "tests/cli.h"
+
+#include "loaders/image.h"
+#include "loaders/safetensors.h"
+
+#include <time.h>
+
+TestSuite(replay, .init = scratch_create, .fini = scratch_remove, .timeout = 300);
+
+static bool same_bytes(const char *a, const char *b)
+{
+  size_t n, m;
+  uint8_t *x = get_file(in_scratch(a), &n), *y = get_file(in_scratch(b), &m);
+  bool same = n == m && !memcmp(x, y, n);
+  free(x);
+  free(y);
+  return same;
+}
+
+static bool is_there(const char *name)
+{
+  return access(in_scratch(name), F_OK) == 0;
+}
+
+static void wait_a_little(void)
+{
+  nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+/* ---- replay ---- */
+
+/* One row a run whose picture must come back, byte for byte. */
+static const char *const runs[][16] = {
+    {"a cat", "-n", "3", "--seed", "5"},
+    {"a cat:2:0.1 | fog:-0.5", "a \"dog\", \xc3\xbc\\: \\|", "-n", "2", "-s", "17x31", "--seed",
+     "18446744073709551615"},
+    {"a cat", "-n", "3", "--lr", "0.3", "--lr-schedule", "cosine:0.01", "--cut-method", "lanczos", "--cut-power",
+     "0.5"},
+    {"a cat", "-n", "2", "--init", "gray", "--tv-weight", "0.1", "--cut-size", "0.3:0.9", "--cutouts", "9"},
+    {"a cat", "-n", "2", "--init", "pixels"},
+    {"a cat", "-n", "2", "--init", "start.png", "--fit", "pad"},
+    {"a cat", "-n", "0"},
+};
+
+Test(replay, gives_the_same_bytes)
+{
+  vq_image image;
+  expect_ok(vq_image_create(&image, 20, 9));
+  for (int i = 0; i < 20 * 9 * 3; i++)
+    image.rgb[i] = (uint8_t)(i * 7);
+  expect_ok(vq_image_write_png(in_scratch("start.png"), &image, NULL, 0));
+  vq_image_free(&image);
+  for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+    const char *words[64] = {QUICK, "-o", "a.png", "--progress", "none"};
+    int n = 0;
+    while (words[n])
+      n++;
+    for (int k = 0; k < 16 && runs[i][k]; k++)
+      words[n++] = runs[i][k];
+    said s = tool_ok(tool_run(NULL, words), runs[i][0]);
+    forget(&s);
+    s = TOOL_OK("replay", "a.png", TINY, "--threads", "1", "-o", "b.png");
+    cr_expect(strstr(s.err, "replay   exact") && strstr(s.err, "every pixel is the same"), "%zu: %s", i, s.err);
+    cr_expect(same_bytes("a.png", "b.png"), "run %zu", i);
+    forget(&s);
+    remove(in_scratch("a.png"));
+    remove(in_scratch("b.png"));
+  }
+}
+
+/* An endless run is made again up to where it was stopped. */
+Test(replay, of_an_interrupted_run)
+{
+  pid_t child =
+      TOOL_START("events", "a cat", QUICK, "-n", "-1", "-o", "a.png", "--progress", "json", "--save-every", "1");
+  for (int i = 0; i < 60000 && !is_there("progress.png"); i++)
+    wait_a_little();
+  kill(child, SIGTERM);
+  cr_expect_eq(tool_wait(child), 130);
+  said s = TOOL_OK("replay", "a.png", TINY, "-o", "b.png");
+  cr_expect(same_bytes("a.png", "b.png"), "%s", s.err);
+  forget(&s);
+}
+
+Test(replay, options_override)
+{
+  said s = TOOL_OK("a cat", QUICK, "-n", "2", "--seed", "5", "-o", "a.png");
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", TINY, "--seed", "6", "-n", "3", "-o", "b.png");
+  cr_expect(strstr(s.err, "another picture, for --steps, --seed changed") &&
+                strstr(s.err, "% of the values differ"),
+            "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("a cat", QUICK, "-n", "3", "--seed", "6", "-o", "c.png");
+  cr_expect(same_bytes("b.png", "c.png"));
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", "a dog", "-o", "d.png", TINY);
+  cr_expect(strstr(s.err, "for prompts changed") && strstr(s.err, "\"a dog\"") && !strstr(s.err, "\"a cat\""), "%s",
+            s.err);
+  forget(&s);
+}
+
+Test(replay, says_what_is_missing)
+{
+  said s = TOOL_OK("a cat", QUICK, "-n", "1", "--seed", "5", "-o", "a.png");
+  forget(&s);
+  s = TOOL("replay", "a.png", "-o", "b.png");
+  cr_expect(s.status == 1 && strstr(s.err, "vqgan_tiny.safetensors") && strstr(s.err, "--vqgan FILE"), "%s", s.err);
+  forget(&s);
+  s = TOOL("replay", "a.png", "-o", "b.png", "--vqgan", VQ_SOURCE_ROOT "/weights/vqgan.safetensors", TINY_CLIP,
+           "--force");
+  cr_expect(strstr(s.err, "is not the network that a.png was made with"), "%s", s.err);
+  forget(&s);
+  s = TOOL("replay");
+  cr_expect(s.status == 2 && strstr(s.err, "no file"), "%s", s.err);
+  forget(&s);
+  vq_image image;
+  expect_ok(vq_image_read(&image, in_scratch("a.png")));
+  expect_ok(vq_image_write_png(in_scratch("bare.png"), &image, NULL, 0));
+  vq_image_free(&image);
+  s = TOOL("replay", "bare.png", TINY);
+  cr_expect(s.status == 1 && strstr(s.err, "no settings") && strstr(s.err, "re-encoded"), "%s", s.err);
+  forget(&s);
+}
+
+/* Found beside the picture, whatever the present folder is. */
+Test(replay, finds_the_networks_beside_the_picture)
+{
+  static const char *const names[] = {"vqgan_tiny.safetensors", "clip_tinyA.safetensors"};
+  said s = TOOL_OK("a cat", QUICK, "-n", "1", "--seed", "5", "-o", "a.png");
+  forget(&s);
+  for (int i = 0; i < 2; i++) {
+    char from[PATH_MAX];
+    size_t bytes;
+    snprintf(from, sizeof from, VQ_SOURCE_ROOT "/tests/data/reference/%s", names[i]);
+    uint8_t *data = get_file(from, &bytes);
+    put_file(in_scratch(names[i]), data, bytes);
+    free(data);
+  }
+  s = TOOL_OK("replay", "a.png", "-o", "b.png");
+  cr_expect(same_bytes("a.png", "b.png"));
+  forget(&s);
+}
+
+/* ---- resume ---- */
+
+#define LONG "a cat", QUICK, "--seed", "5", "--lr-schedule", "linear:0.01", "--init", "pixels"
+
+/* The snapshot's step, read by the format's own reader; -1: there is none yet. */
+static int step_of(const char *name)
+{
+  vq_safetensors *file;
+  if (!is_there(name) || vq_safetensors_open(&file, in_scratch(name)))
+    return -1;
+  const char *step = vq_safetensors_metadata(file, "step");
+  int value = step ? atoi(step) : -1;
+  vq_safetensors_close(file);
+  return value;
+}
+
+Test(replay, a_run_that_was_killed_ends_in_the_same_bytes)
+{
+  said s = TOOL_OK(LONG, "-n", "60", "-o", "whole.png");
+  forget(&s);
+  pid_t child =
+      TOOL_START("events", LONG, "-n", "60", "-o", "a.png", "--snapshot", "run.safetensors", "--snapshot-every", "3");
+  for (int i = 0; i < 60000 && step_of("run.safetensors") < 6; i++)
+    wait_a_little();
+  kill(child, SIGKILL);
+  cr_expect_eq(tool_wait(child), 128 + SIGKILL);
+  int step = step_of("run.safetensors");
+  cr_assert(step >= 6 && step < 60 && !is_there("a.png"), "killed at %d", step);
+  s = TOOL_OK("resume", "run.safetensors");
+  cr_expect_str_eq(strrchr(s.out, '/') ? strrchr(s.out, '/') : "", "/a.png\n", "%s", s.out);
+  cr_expect(same_bytes("whole.png", "a.png"));
+  cr_expect(step_of("run.safetensors") == 60, "snapshots went on");
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", TINY, "-o", "again.png");
+  cr_expect(same_bytes("whole.png", "again.png"), "of a run that was resumed");
+  forget(&s);
+}
+
+Test(replay, a_finished_run_goes_on)
+{
+  said s = TOOL_OK("a cat", QUICK, "--seed", "5", "-n", "6", "-o", "whole.png");
+  forget(&s);
+  s = TOOL_OK("a cat", QUICK, "--seed", "5", "-n", "4", "-o", "a.png", "--snapshot", "run.safetensors");
+  forget(&s);
+  s = TOOL_OK("resume", "run.safetensors", "-n", "6", "-o", "b.png");
+  cr_expect(same_bytes("whole.png", "b.png"), "%s", s.err);
+  forget(&s);
+  /* its z is a start too */
+  s = TOOL_OK("a cat", QUICK, "--init", "run.safetensors", "-n", "0", "-o", "c.png");
+  forget(&s);
+  vq_image b, c;
+  expect_ok(vq_image_read(&b, in_scratch("b.png")));
+  expect_ok(vq_image_read(&c, in_scratch("c.png")));
+  cr_expect(!memcmp(b.rgb, c.rgb, (size_t)(b.width * b.height * 3)));
+  vq_image_free(&b);
+  vq_image_free(&c);
+}
+
+Test(replay, refuses_another_run)
+{
+  static const struct {
+    const char *words[8], *says;
+  } others[] = {
+      {{"--lr", "0.5"}, "the learning rate was 0.1 there and is 0.5 here"},
+      {{"--seed", "6"}, "the seed"},
+      {{"a dog"}, "other prompts"},
+      {{"-s", "32x16"}, "the size was 16x16 there and is 32x16 here"},
+      {{"--clip", VQ_SOURCE_ROOT "/tests/data/reference/clip_tinyB.safetensors"}, "another CLIP, clip_tinyA"},
+  };
+  said s = TOOL_OK("a cat", QUICK, "--seed", "5", "-n", "1", "-o", "a.png", "--snapshot", "run.safetensors");
+  forget(&s);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    const char *words[16] = {"resume", "run.safetensors", "-o", "b.png"};
+    for (int k = 0; others[i].words[k]; k++)
+      words[4 + k] = others[i].words[k];
+    s = tool_run(NULL, words);
+    cr_expect(s.status == 2 && strstr(s.err, others[i].says) && !is_there("b.png"), "%s: %d %s", others[i].says,
+              s.status, s.err);
+    forget(&s);
+  }
+  s = TOOL("resume", "a.png");
+  cr_expect(s.status == 1, "%s", s.err);
+  forget(&s);
+  s = TOOL("resume", VQ_SOURCE_ROOT "/weights/vqgan.safetensors");
+  cr_expect(s.status == 1 && strstr(s.err, "no snapshot"), "%s", s.err);
+  forget(&s);
+  s = TOOL("a cat", QUICK, "-o", "c.png", "--snapshot", "nowhere/s");
+  cr_expect(s.status == 1 && strstr(s.err, "nowhere") && !strstr(s.err, "step"), "%s", s.err);
+  forget(&s);
+}

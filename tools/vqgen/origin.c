@@ -1,0 +1,266 @@
+/* origin.c -- records of pictures and snapshots, and the files that they speak of, found again. */
+#include "tools/vqgen/origin.h"
+
+#include "loaders/image.h"
+#include "runtime/fields.h"
+#include "runtime/snapshot.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- opening ---- */
+
+static void keep_record(void *user, const char *key, const char *text)
+{
+  char **record = user;
+  if (!*record && !strcmp(key, "vqgen"))
+    *record = strdup(text);
+}
+
+vq_status origin_open_picture(origin *o, const char *path)
+{
+  char *text = NULL;
+  o->path = path;
+  VQ_TRY(vq_image_read_png_text(path, keep_record, &text));
+  vq_status status =
+      text ? vq_record_read(&o->record, text)
+           : vq_fail(VQ_ERR_FORMAT, "there are no settings of vqgen inside: was it edited or re-encoded?");
+  free(text);
+  return vq_fail_in(status, "%s", path);
+}
+
+vq_status origin_open_snapshot(origin *o, const char *path)
+{
+  vq_snapshot snapshot;
+  o->path = path;
+  o->snapshot = true;
+  VQ_TRY(vq_snapshot_read(&snapshot, path));
+  vq_status status = vq_fail_in(vq_record_read(&o->record, snapshot.record), "%s", path);
+  o->note = snapshot.note ? json_loads(snapshot.note, 0, NULL) : NULL;
+  vq_snapshot_free(&snapshot);
+  return status;
+}
+
+void origin_clear(origin *o)
+{
+  vq_record_free(o->record);
+  json_decref(o->note);
+  for (int i = 0; i < ORIGIN_FILES; i++)
+    free(o->found[i]);
+  *o = (origin){.path = NULL};
+}
+
+const char *origin_noted(const origin *o, const char *key)
+{
+  return json_string_value(json_object_get(o->note, key));
+}
+
+void origin_noted_count(const origin *o, const char *key, int64_t *count)
+{
+  const json_t *value = json_object_get(o->note, key);
+  if (json_is_integer(value))
+    *count = json_integer_value(value);
+}
+
+/* ---- files ---- */
+
+static bool is_it(const char *path, const vq_identity *file)
+{
+  vq_identity other;
+  return path && !vq_identify(&other, path) && vq_identity_same(&other, file);
+}
+
+/* The path of a file that is this one: where it lay, beside the picture, or in the present folder. */
+static char *find_file(const origin *o, const char *key, const vq_identity *file)
+{
+  char path[2 * PATH_MAX];
+  const char *slash = strrchr(o->path, '/'), *noted = origin_noted(o, key);
+  if (is_it(noted, file))
+    return strdup(noted);
+  snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash + 1 - o->path) : 0, o->path, file->name);
+  if (is_it(path, file))
+    return strdup(path);
+  return is_it(file->name, file) ? strdup(file->name) : NULL;
+}
+
+/* Network number `kind` of the pair that is found without options, if it is the one. */
+static char *find_in_pair(vq_network_kind kind, const vq_identity *file)
+{
+  vq_settings s;
+  vq_settings_init(&s);
+  char *path = NULL;
+  if (!vq_settings_load(&s)) {
+    const char *candidate = kind == VQ_NETWORK_CLIP ? s.clip : s.vqgan;
+    path = is_it(candidate, file) ? strdup(candidate) : NULL;
+  }
+  vq_settings_clear(&s);
+  return path;
+}
+
+static vq_status find_network(origin *o, vq_network_kind kind, const char **given)
+{
+  const char *name = kind == VQ_NETWORK_CLIP ? "clip" : "vqgan";
+  vq_record_network net;
+  vq_record_network_at(o->record, kind, &net);
+  if (*given) {
+    if (!is_it(*given, &net.file))
+      vq_log_warning(&tool_log, "%s is not the network that %s was made with, which was %s (%s)", *given, o->path,
+                     net.name, net.file.name);
+    return VQ_OK;
+  }
+  o->found[kind] = find_file(o, name, &net.file);
+  if (!o->found[kind])
+    o->found[kind] = find_in_pair(kind, &net.file);
+  *given = o->found[kind];
+  if (*given)
+    return VQ_OK;
+  return vq_fail(VQ_ERR_FILE,
+                 "%s was made with %s (%s, %lld bytes, CRC-32 %08x), which is not found: name it by --%s FILE",
+                 o->path, net.name, net.file.name, (long long)net.file.bytes, (unsigned)net.file.crc, name);
+}
+
+vq_status origin_networks(origin *o, network_options *n)
+{
+  VQ_TRY(find_network(o, VQ_NETWORK_VQGAN, &n->vqgan));
+  return find_network(o, VQ_NETWORK_CLIP, &n->clip);
+}
+
+vq_status origin_settings(origin *o, vq_settings *s)
+{
+  const char *field;
+  vq_identity file;
+  VQ_TRY(vq_record_settings(o->record, s));
+  for (int i = 0; vq_record_file(o->record, i, &field, &file) && i + 2 < ORIGIN_FILES; i++) {
+    free(o->found[2 + i]);
+    o->found[2 + i] = find_file(o, field, &file);
+    if (o->found[2 + i])
+      VQ_TRY(vq_field_read(vq_field_find(field), s, o->found[2 + i]));
+    else /* an option may still name it; if none does, the run will not find it either */
+      vq_log_warning(&tool_log, "%s, which %s began with (--%s), is not found: it is looked for beside it",
+                     file.name, o->path, field);
+  }
+  return VQ_OK;
+}
+
+/* ---- what is said ---- */
+
+/* The options that are not as they were, as "--seed, --lr". */
+static void changes(const origin *o, const vq_settings *s, char *text, size_t bytes)
+{
+  vq_settings its;
+  int count, files = 0;
+  const vq_field *field = vq_fields(&count);
+  size_t used = 0;
+  vq_settings_init(&its);
+  *text = 0;
+  if (vq_record_settings(o->record, &its))
+    return;
+  for (int i = 0; i < count; i++) {
+    char a[VQ_FIELD_BYTES], b[VQ_FIELD_BYTES];
+    const char *path = field[i].file ? field[i].file(s) : NULL, *name;
+    vq_identity file;
+    vq_field_write(&field[i], &its, a, sizeof a);
+    vq_field_write(&field[i], s, b, sizeof b);
+    bool same = !strcmp(a, b);
+    if (!strcmp(field[i].name,
+                "steps")) /* a run may go on for longer; but what falls over the steps falls otherwise */
+      same = same || (o->snapshot && s->lr_schedule == VQ_LR_CONSTANT);
+    if (path && field[i].file(&its))
+      same = vq_record_file(o->record, files++, &name, &file) && is_it(path, &file);
+    if (!same && used < bytes)
+      used += (size_t)snprintf(text + used, bytes - used, "%s--%s", used ? ", " : "", field[i].name);
+  }
+  for (char *p = text; *p; p++)
+    *p = *p == '_' ? '-' : *p;
+}
+
+static bool other_networks(const origin *o, const vq_settings *s)
+{
+  vq_record_network vqgan, clip;
+  vq_record_network_at(o->record, VQ_NETWORK_VQGAN, &vqgan);
+  vq_record_network_at(o->record, VQ_NETWORK_CLIP, &clip);
+  return !is_it(s->vqgan, &vqgan.file) || !is_it(s->clip, &clip.file);
+}
+
+void origin_tell(const origin *o, const vq_settings *s, bool other_prompts)
+{
+  char changed[512], why[1024];
+  const char *what = o->snapshot ? "resume  " : "replay  ";
+  changes(o, s, changed, sizeof changed);
+  if (*changed || other_prompts || other_networks(o, s))
+    fprintf(stderr, "%s another picture, for %s%s%s changed\n", what, changed,
+            *changed && other_prompts ? ", " : "",
+            other_prompts ? "prompts"
+            : *changed    ? ""
+                          : "a network");
+  else if (vq_record_exact(o->record, why, sizeof why))
+    fprintf(stderr, "%s exact: this build on this device made it\n", what);
+  else
+    fprintf(stderr, "%s close, not exact: %s\n", what, why);
+}
+
+void origin_compare(const origin *o, const char *made)
+{
+  vq_image a, b;
+  vq_status status = vq_image_read(&a, o->path);
+  if (!status && vq_image_read(&b, made)) {
+    vq_image_free(&a);
+    status = VQ_ERR_FILE;
+  }
+  if (status) {
+    fprintf(stderr, "replay   not compared: %s\n", vq_error_message());
+    return;
+  }
+  size_t values = (size_t)a.width * (size_t)a.height * 3, other = 0;
+  int most = 0;
+  if (a.width != b.width || a.height != b.height) {
+    fprintf(stderr, "replay   another size: %dx%d was %dx%d\n", b.width, b.height, a.width, a.height);
+  } else {
+    for (size_t i = 0; i < values; i++) {
+      int apart = abs(a.rgb[i] - b.rgb[i]);
+      other += apart > 0;
+      most = apart > most ? apart : most;
+    }
+    if (other)
+      fprintf(stderr, "replay   %.3g%% of the values differ, by at most %d of 255\n",
+              100.0 * (double)other / (double)values, most);
+    else
+      fprintf(stderr, "replay   every pixel is the same\n");
+  }
+  vq_image_free(&a);
+  vq_image_free(&b);
+}
+
+/* ---- a snapshot's note ---- */
+
+static void note_path(json_t *note, const char *key, const char *path)
+{
+  char folder[PATH_MAX], absolute[2 * PATH_MAX];
+  if (!path)
+    return;
+  if (*path != '/' && getcwd(folder, sizeof folder))
+    snprintf(absolute, sizeof absolute, "%s/%s", folder, path);
+  else
+    snprintf(absolute, sizeof absolute, "%s", path);
+  json_object_set_new(note, key,
+                      json_string(absolute)); /* one that is not UTF-8 is left out, and to be given again */
+}
+
+char *origin_note(const vq_settings *s, const char *output, int64_t save_every, int64_t snapshot_every)
+{
+  int count;
+  const vq_field *field = vq_fields(&count);
+  json_t *note = json_object();
+  note_path(note, "vqgan", s->vqgan);
+  note_path(note, "clip", s->clip);
+  note_path(note, "output", output);
+  for (int i = 0; i < count; i++)
+    note_path(note, field[i].name, field[i].file ? field[i].file(s) : NULL);
+  json_object_set_new(note, "save_every", json_integer(save_every));
+  json_object_set_new(note, "snapshot_every", json_integer(snapshot_every));
+  char *text = json_dumps(note, JSON_COMPACT);
+  json_decref(note);
+  return text;
+}
