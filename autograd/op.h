@@ -10,6 +10,8 @@
 
 #define VQ_IN 6 /* most inputs of an op */
 
+enum { VQ_FORWARD, VQ_BACKWARD }; /* vq_tensor.prepared */
+
 /* Bits of vq_op.reads: which tensors the gradient of one input is computed from. */
 #define VQ_READS_IN(i) (1u << (i))
 #define VQ_READS_OUT   (1u << VQ_IN)
@@ -42,9 +44,9 @@ typedef vq_status (*vq_shape_fn)(const vq_call *call, vq_shape *out, vq_shape *s
 /* Bytes of scratch that the forward (backward = false) or the backward wants for this call. */
 typedef size_t (*vq_scratch_fn)(const vq_call *call, bool backward);
 
-/* Makes call->in[i]->prepared, from the weights arena, for those frozen weights that the kernels want in another form.
- * Called before a forward while any frozen weight among the inputs has none: it leaves alone what has one, and what (a bias)
- * needs none. */
+/* Makes call->in[i]->prepared, from the weights arena, for those frozen weights that the kernels want in another form:
+ * [VQ_FORWARD] and, if a gradient is wanted, [VQ_BACKWARD]. Called before a forward while any frozen
+ * weight among the inputs lacks one of them: it leaves alone what is there, and what (a bias) needs none. */
 typedef vq_status (*vq_prepare_fn)(const vq_call *call);
 
 struct vq_op {

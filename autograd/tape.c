@@ -179,7 +179,7 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
     vq_tensor *x = call->in[i];
     if (x && x->wants)
       call->wants |= 1u << i;
-    if (x && x->weight && !x->wants && !x->prepared && op->prepare)
+    if (x && x->weight && !x->wants && !(x->prepared[0] && x->prepared[1]) && op->prepare)
       VQ_TRY(op->prepare(call));
   }
   if (!forward || (call->wants & ~op->passes && !t->device->backend->backward(t->device, op)))

@@ -39,7 +39,8 @@ struct vq_tensor {
   int refs;   /* who needs the values: 1 for the net until vq_done, 1 for each node that keeps them and each view */
   bool wants; /* leads back to a leaf that wants a gradient */
   bool weight;    /* lives in the device's weights arena, as long as the device; else in the step pool, on a tape */
-  void *prepared; /* a frozen weight in the form that its room made for itself (vq_op.prepare); NULL: none yet */
+  void *prepared[2]; /* a frozen weight in the forms that its room made for itself (vq_op.prepare), for forward and for
+                      * backward; NULL: none */
 };
 
 size_t vq_dtype_bytes(vq_dtype dtype);

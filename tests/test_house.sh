@@ -24,6 +24,7 @@ base
 rooms='
 group_norm     activation
 norm_act_conv  group_norm conv
+upsample_conv  conv
 '
 folders='base autograd kernels nets loaders runtime include tools'
 longest=700

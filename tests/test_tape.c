@@ -1,6 +1,7 @@
 /* test_tape.c -- the autograd as a machine: views, marks, what is kept and for how long, memory, errors, the trap, the
  * watch. What the ops compute is test_ops.c's. Built as float and as double.
  */
+#include "base/rng.h"
 #include "kernels/check.h"
 #include "kernels/ops.h"
 
@@ -9,8 +10,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/rng.h"
 
 #define POOL_BYTES ((size_t)4 << 20)
 #define MOST       1024 /* elements of the tensors here */
@@ -584,7 +583,8 @@ static int prepared;
 static vq_status count_prepare(const vq_call *c)
 {
   prepared++;
-  return vq_weights_take(c->device, 64, &c->in[1]->prepared);
+  VQ_TRY(vq_weights_take(c->device, 64, &c->in[1]->prepared[0]));
+  return vq_weights_take(c->device, 64, &c->in[1]->prepared[1]);
 }
 
 Test(tape, prepare_is_called_once_for_a_frozen_weight)
@@ -597,11 +597,11 @@ Test(tape, prepare_is_called_once_for_a_frozen_weight)
             *trained = weight(&b, 4, true, DIM(4));
   for (int i = 0; i < 6; i++)
     copied(&b, &op, x, w[i % 2]);
-  cr_expect(prepared == 2 && w[0]->prepared && w[1]->prepared && w[0]->prepared != w[1]->prepared, "%d", prepared);
+  cr_expect(prepared == 2 && w[0]->prepared[0] && w[1]->prepared[1] && w[0]->prepared[0] != w[1]->prepared[0], "%d", prepared);
   copied(&b, &op, x, on_tape);
   copied(&b, &op, x, trained);
   copied(&b, &op, x, NULL);
-  cr_expect(prepared == 2 && !on_tape->prepared && !trained->prepared, "%d", prepared);
+  cr_expect(prepared == 2 && !on_tape->prepared[0] && !trained->prepared[0], "%d", prepared);
   expect_status(&b, VQ_OK);
   close_bench(&b);
 }

@@ -52,7 +52,8 @@ static vq_conv_args sizes(const vq_call *c)
                         .top = c->attr->i[TOP],
                         .left = c->attr->i[LEFT],
                         .oh = y->dim[1],
-                        .ow = y->dim[2]};
+                        .ow = y->dim[2],
+                        .form = w->prepared[VQ_FORWARD]};
 }
 
 static size_t conv_scratch(const vq_call *c, bool backward)

@@ -4,6 +4,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
+#include "kernels/cpu/winograd.h"
 
 /* ---- d loss / d x ---- */
 
@@ -27,16 +28,40 @@ static void turn(vq_device *device, const vq_tensor *w, vq_real *turned)
   vq_parallel(device->threads, j.I, turn_task, &j);
 }
 
+bool vq_conv_by_winograd(const vq_tensor *w, int64_t stride)
+{
+  return stride == 1 && w->rank == 4 && w->dim[1] == 3 && w->dim[2] == 3 && vq_winograd_fits(w->dim[0], w->dim[3]);
+}
+
+static vq_status prepare_form(vq_device *device, vq_tensor *w, int which)
+{
+  int64_t O = w->dim[0], I = w->dim[3];
+  VQ_TRY(vq_weights_take(device, vq_winograd_bytes(O, I), &w->prepared[which]));
+  if (device->plan)
+    return VQ_OK;
+  if (which == VQ_FORWARD)
+    vq_winograd_prepare(device->threads, vq_values(w), false, O, I, w->prepared[which]);
+  else
+    vq_winograd_prepare(device->threads, vq_values(w), true, I, O, w->prepared[which]);
+  return VQ_OK;
+}
+
 vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride)
 {
   vq_tensor *weight = call->in[w];
   vq_shape s = vq_shape_of(weight);
-  if (!call->in[x]->wants || !weight->weight || weight->wants || weight->prepared || stride != 1 ||
-      weight->dim[1] * weight->dim[2] == 1)
+  if (!weight->weight || weight->wants || stride != 1 || weight->dim[1] * weight->dim[2] == 1)
     return VQ_OK;
-  VQ_TRY(vq_weights_take(call->device, vq_shape_bytes(&s), &weight->prepared));
+  bool winograd = vq_conv_by_winograd(weight, stride), back = call->in[x]->wants && !weight->prepared[VQ_BACKWARD];
+  if (winograd && !weight->prepared[VQ_FORWARD])
+    VQ_TRY(prepare_form(call->device, weight, VQ_FORWARD));
+  if (winograd && back)
+    return prepare_form(call->device, weight, VQ_BACKWARD);
+  if (!back)
+    return VQ_OK;
+  VQ_TRY(vq_weights_take(call->device, vq_shape_bytes(&s), &weight->prepared[VQ_BACKWARD]));
   if (!call->device->plan)
-    turn(call->device, weight, weight->prepared);
+    turn(call->device, weight, weight->prepared[VQ_BACKWARD]);
   return VQ_OK;
 }
 
@@ -59,6 +84,17 @@ static vq_conv_args backwards(const vq_conv_args *a, const vq_real *dy, bool add
                         .y = dx};
 }
 
+/* With what stands in for the weight. */
+static vq_conv_args frozen_backwards(const vq_conv_args *a, const vq_tensor *w, const vq_real *dy, bool add, vq_real *dx)
+{
+  vq_conv_args b = backwards(a, dy, add, dx);
+  if (vq_conv_by_winograd(w, a->stride))
+    b.form = w->prepared[VQ_BACKWARD];
+  else
+    b.weight = w->prepared[VQ_BACKWARD];
+  return b;
+}
+
 static bool is_product(const vq_conv_args *a)
 {
   return a->kh * a->kw == 1 && a->stride == 1 && a->oh == a->h && a->ow == a->w;
@@ -72,10 +108,10 @@ static size_t turned_bytes(const vq_conv_args *a)
 
 size_t vq_conv_dx_scratch(const vq_conv_args *a, const vq_tensor *w)
 {
-  vq_conv_args b = backwards(a, NULL, false, NULL);
+  vq_conv_args b = frozen_backwards(a, w, NULL, false, NULL);
   if (is_product(a) || a->stride != 1)
     return 0;
-  return vq_conv_cpu_scratch(&b) + (w->prepared ? 0 : turned_bytes(a));
+  return vq_conv_cpu_scratch(&b) + (w->prepared[VQ_BACKWARD] ? 0 : turned_bytes(a));
 }
 
 typedef struct gather_job {
@@ -128,9 +164,8 @@ vq_status vq_conv_dx(vq_device *device, const vq_conv_args *a, const vq_tensor *
     vq_parallel(device->threads, a->n * a->h, gather_task, &j);
     return VQ_OK;
   }
-  vq_conv_args b = backwards(a, dy, add, dx);
-  b.weight = w->prepared;
-  if (!w->prepared) {
+  vq_conv_args b = frozen_backwards(a, w, dy, add, dx);
+  if (!w->prepared[VQ_BACKWARD]) {
     turn(device, w, scratch);
     b.weight = scratch;
     scratch = (char *)scratch + turned_bytes(a);

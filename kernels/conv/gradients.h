@@ -5,8 +5,9 @@
  *
  *   turned[i,u,v,o] = w[o, kh-1-u, kw-1-v, i]
  *
- * Frozen weights are turned once: w->prepared on the CPU is turned [I,kh,kw,O] in the weights arena. A 1x1 convolution
- * needs no such form (dx = dy w), nor does one with a stride (loops that gather).
+ * Frozen weights get other forms once, in the weights arena: 3x3 ones that vq_winograd_fits get its forms, for the convolution
+ * (prepared[VQ_FORWARD]) and for its gradient (prepared[VQ_BACKWARD]); others are kept turned [I,kh,kw,O] for the gradient. A 1x1
+ * convolution needs no such form (dx = dy w), nor does one with a stride (loops that gather).
  */
 #ifndef VQ_KERNELS_CONV_GRADIENTS_H
 #define VQ_KERNELS_CONV_GRADIENTS_H
@@ -14,7 +15,10 @@
 #include "autograd/op.h"
 #include "kernels/cpu/conv.h"
 
-/* For vq_op.prepare: turned weights of call->in[w] [O,kh,kw,I], if x wants a gradient and the weight is frozen. */
+/* Whether w [O,kh,kw,I], if it is frozen, gets Winograd's forms. */
+bool vq_conv_by_winograd(const vq_tensor *w, int64_t stride);
+
+/* For vq_op.prepare: the forms of call->in[w] [O,kh,kw,I], if it is frozen; those for backward if x wants a gradient. */
 vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride);
 
 /* dx (+)= d loss / d x. `a` describes the forward convolution (its pointers are not read); w is its weight. */

@@ -8,6 +8,7 @@
 #include "kernels/cpu/conv.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
+#include "kernels/cpu/winograd.h"
 
 #define LANES        32
 #define LANE_BYTES   ((int64_t)2 << 20) /* a strip's buffer: about what a second-level cache holds */
@@ -49,6 +50,8 @@ static cut cut_of(const vq_conv_args *a)
 
 size_t vq_conv_cpu_scratch(const vq_conv_args *a)
 {
+  if (a->form)
+    return vq_winograd_scratch(a);
   cut c = cut_of(a);
   return c.direct ? 0 : (size_t)(c.lanes * c.strip * a->kh * a->kw * a->ci) * sizeof(vq_real);
 }
@@ -106,6 +109,10 @@ static void lane_task(void *context, int64_t lane)
 
 vq_status vq_conv_cpu(vq_device *device, const vq_conv_args *a, void *scratch)
 {
+  if (a->form) {
+    vq_winograd_conv(device, a, scratch);
+    return VQ_OK;
+  }
   job j = {a, cut_of(a), scratch};
   vq_parallel(device->threads, j.c.lanes, lane_task, &j);
   return VQ_OK;

@@ -28,7 +28,8 @@ static vq_conv_args conv_sizes(const vq_call *c)
                         .top = w->dim[1] / 2,
                         .left = w->dim[2] / 2,
                         .oh = x->dim[1],
-                        .ow = x->dim[2]};
+                        .ow = x->dim[2],
+                        .form = w->prepared[VQ_FORWARD]};
 }
 
 static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)

@@ -2,7 +2,7 @@
 #include "kernels/upsample_conv/upsample_conv.h"
 
 #include "kernels/check.h"
-#include "kernels/cpu/conv.h"
+#include "kernels/conv/gradients.h"
 
 enum { X, W, B };
 
@@ -37,12 +37,36 @@ static vq_conv_args forwards(const vq_call *c)
                         .left = 1,
                         .oh = 2 * x->dim[1],
                         .ow = 2 * x->dim[2],
-                        .upsample = true};
+                        .upsample = true,
+                        .form = w->prepared[VQ_FORWARD]};
 }
 
+/* dx with a form: the gradient of the convolution, whose 2x2 pixels are added up as they are written. */
+static vq_conv_args backwards_by_winograd(const vq_call *c)
+{
+  vq_conv_args a = forwards(c);
+  return (vq_conv_args){.n = a.n,
+                        .h = a.oh,
+                        .w = a.ow,
+                        .ci = a.co,
+                        .kh = 3,
+                        .kw = 3,
+                        .co = a.ci,
+                        .stride = 1,
+                        .top = 1,
+                        .left = 1,
+                        .oh = a.oh,
+                        .ow = a.ow,
+                        .halve = true,
+                        .form = c->in[W]->prepared[VQ_BACKWARD]};
+}
+
+/* dx by the spread weights. */
 static vq_conv_args backwards(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
+  if (vq_conv_by_winograd(w, 1) && w->prepared[VQ_BACKWARD])
+    return backwards_by_winograd(c);
   return (vq_conv_args){.n = x->dim[0],
                         .h = 2 * x->dim[1],
                         .w = 2 * x->dim[2],
@@ -95,11 +119,13 @@ static void spread(vq_device *device, const vq_tensor *w, vq_real *to)
 static vq_status upsample_conv_prepare(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
-  if (!c->in[X]->wants || !w->weight || w->prepared)
+  if (vq_conv_by_winograd(w, 1))
+    return vq_conv_prepare(c, X, W, 1);
+  if (!c->in[X]->wants || !w->weight || w->prepared[VQ_BACKWARD])
     return VQ_OK;
-  VQ_TRY(vq_weights_take(c->device, spread_bytes(w), &w->prepared));
+  VQ_TRY(vq_weights_take(c->device, spread_bytes(w), &w->prepared[VQ_BACKWARD]));
   if (!c->device->plan)
-    spread(c->device, w, w->prepared);
+    spread(c->device, w, w->prepared[VQ_BACKWARD]);
   return VQ_OK;
 }
 
@@ -108,7 +134,7 @@ static vq_status upsample_conv_prepare(const vq_call *c)
 static size_t upsample_conv_scratch(const vq_call *c, bool backward)
 {
   vq_conv_args a = backward ? backwards(c) : forwards(c);
-  return vq_conv_cpu_scratch(&a) + (backward && !c->in[W]->prepared ? spread_bytes(c->in[W]) : 0);
+  return vq_conv_cpu_scratch(&a) + (backward && !c->in[W]->prepared[VQ_BACKWARD] ? spread_bytes(c->in[W]) : 0);
 }
 
 static vq_status upsample_conv_forward_cpu(const vq_call *c)
@@ -126,8 +152,8 @@ static vq_status upsample_conv_backward_cpu(const vq_call *c)
   vq_conv_args a = backwards(c);
   const vq_tensor *w = c->in[W];
   void *scratch = c->scratch;
-  a.weight = w->prepared;
-  if (!w->prepared) {
+  a.weight = w->prepared[VQ_BACKWARD];
+  if (!w->prepared[VQ_BACKWARD]) {
     spread(c->device, w, scratch);
     a.weight = scratch;
     scratch = (char *)scratch + spread_bytes(w);

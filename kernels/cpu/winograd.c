@@ -1,0 +1,319 @@
+/* winograd.c -- 3x3 convolutions by Winograd's minimal filtering. Contract: winograd.h.
+ *
+ * A task takes TILES tiles, one after the other in reading order, and a block of output channels:
+ *   1. B' d B of every tile and input channel: seen [(m+2)^2, tiles, ci]
+ *   2. (m+2)^2 products with the form's panels: made [(m+2)^2, tiles, columns]
+ *   3. A' (.) A of every tile and output channel, with bias and skip, into y
+ * Tasks run in LANES queues, lane l taking tasks l, l + LANES ...: each lane has buffers of its own, so the scratch is
+ * bounded and depends on the sizes alone.
+ */
+#include "kernels/cpu/winograd.h"
+
+#include "kernels/cpu/panels.h"
+#include "kernels/cpu/simd.h"
+
+#define TILES   24  /* of a task: a multiple of the rows that a matrix product has in hand */
+#define COLUMNS 128 /* output channels of a task */
+#define LANES   16
+#define MOST    6                  /* a tile's side for m = 4 */
+#define LARGE   ((int64_t)256 * 512) /* weights of more channels than this get m = 2 */
+
+#ifdef VQ_DOUBLE
+#define WIDE 1
+#else
+#define WIDE 8
+#endif
+typedef vq_real vector __attribute__((vector_size(WIDE * sizeof(vq_real)), aligned(sizeof(vq_real))));
+
+static int64_t least(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+bool vq_winograd_fits(int64_t co, int64_t ci)
+{
+#ifdef VQ_DOUBLE
+  (void)co, (void)ci;
+  return false; /* the oracle has plain loops only */
+#else
+  return co % VQ_PANEL == 0 && ci % VQ_PANEL == 0;
+#endif
+}
+
+static int outputs(int64_t co, int64_t ci)
+{
+  return co * ci > LARGE ? 2 : 4;
+}
+
+size_t vq_winograd_bytes(int64_t co, int64_t ci)
+{
+  int side = outputs(co, ci) + 2;
+  return (size_t)(side * side * co * ci) * sizeof(vq_real);
+}
+
+/* ---- the transforms of one row or column; `step` elements lie between its neighbours ---- */
+
+#define A2 (9. / 16) /* the points' squares */
+#define B2 (9. / 4)
+#define A1 (3. / 4)
+#define B1 (3. / 2)
+
+/* G g: rows are the polynomial g at the points, over the product of that point's distances from the others. */
+static void filter_line(int m, const double *g, int from_step, double *to, int to_step)
+{
+  double g0 = g[0], g1 = g[from_step], g2 = g[2 * from_step];
+  if (m == 2) {
+    to[0] = g0;
+    to[to_step] = (g0 + g1 + g2) / 2;
+    to[2 * to_step] = (g0 - g1 + g2) / 2;
+    to[3 * to_step] = g2;
+    return;
+  }
+  double at_a = 2 * A2 * (A2 - B2), at_b = 2 * B2 * (B2 - A2);
+  to[0] = g0 / (A2 * B2);
+  to[to_step] = (g0 + A1 * g1 + A2 * g2) / at_a;
+  to[2 * to_step] = (g0 - A1 * g1 + A2 * g2) / at_a;
+  to[3 * to_step] = (g0 + B1 * g1 + B2 * g2) / at_b;
+  to[4 * to_step] = (g0 - B1 * g1 + B2 * g2) / at_b;
+  to[5 * to_step] = g2;
+}
+
+/* B' d */
+static inline VQ_BODY void input_line(int m, vector *to, const vector *d, int step)
+{
+  if (m == 2) {
+    to[0] = d[0] - d[2 * step];
+    to[step] = d[step] + d[2 * step];
+    to[2 * step] = d[2 * step] - d[step];
+    to[3 * step] = d[3 * step] - d[step];
+    return;
+  }
+  const vq_real a = A1, b = B1, a2 = A2, b2 = B2;
+  vector d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+  vector even_a = d4 - b2 * d2, odd_a = a * (d3 - b2 * d1);
+  vector even_b = d4 - a2 * d2, odd_b = b * (d3 - a2 * d1);
+  to[0] = a2 * b2 * d0 - (a2 + b2) * d2 + d4;
+  to[step] = even_a + odd_a;
+  to[2 * step] = even_a - odd_a;
+  to[3 * step] = even_b + odd_b;
+  to[4 * step] = even_b - odd_b;
+  to[5 * step] = a2 * b2 * d1 - (a2 + b2) * d3 + d5;
+}
+
+/* A' q; to[i * to_step], i < m */
+static inline VQ_BODY void output_line(int m, vector *to, int to_step, const vector *q, int step)
+{
+  if (m == 2) {
+    to[0] = q[0] + q[step] + q[2 * step];
+    to[to_step] = q[step] - q[2 * step] + q[3 * step];
+    return;
+  }
+  const vq_real a = A1, b = B1, a2 = A2, b2 = B2;
+  vector sum_a = q[step] + q[2 * step], off_a = a * (q[step] - q[2 * step]);
+  vector sum_b = q[3 * step] + q[4 * step], off_b = b * (q[3 * step] - q[4 * step]);
+  to[0] = q[0] + sum_a + sum_b;
+  to[to_step] = off_a + off_b;
+  to[2 * to_step] = a2 * sum_a + b2 * sum_b;
+  to[3 * to_step] = a2 * off_a + b2 * off_b + q[5 * step];
+}
+
+/* ---- the weights ---- */
+
+typedef struct prepare_job {
+  const vq_real *w;
+  bool turned;
+  int64_t co, ci;
+  int m;
+  vq_real *form; /* [(m+2)^2, co / VQ_PANEL, ci, VQ_PANEL] */
+} prepare_job;
+
+static void prepare_task(void *context, int64_t i)
+{
+  const prepare_job *j = context;
+  int m = j->m, side = m + 2;
+  for (int64_t o = 0; o < j->co; o++) {
+    double g[9], rows[3 * MOST], made[MOST * MOST];
+    for (int tap = 0; tap < 9; tap++)
+      g[tap] = (double)(j->turned ? j->w[(i * 9 + 8 - tap) * j->co + o] : j->w[(o * 9 + tap) * j->ci + i]);
+    for (int v = 0; v < 3; v++)
+      filter_line(m, g + v, 3, rows + v, 3);
+    for (int u = 0; u < side; u++)
+      filter_line(m, rows + 3 * u, 1, made + u * side, 1);
+    for (int p = 0; p < side * side; p++)
+      j->form[((p * (j->co / VQ_PANEL) + o / VQ_PANEL) * j->ci + i) * VQ_PANEL + o % VQ_PANEL] = (vq_real)made[p];
+  }
+}
+
+void vq_winograd_prepare(vq_threads *threads, const vq_real *w, bool turned, int64_t co, int64_t ci, vq_real *form)
+{
+  prepare_job j = {w, turned, co, ci, outputs(co, ci), form};
+  vq_parallel(threads, ci, prepare_task, &j);
+}
+
+/* ---- the work ---- */
+
+typedef struct job {
+  const vq_conv_args *a;
+  int m, side;
+  int64_t down, right, tiles; /* tiles of a picture, and of all */
+  int64_t columns, across, tasks, lanes;
+  vq_real *scratch;
+} job;
+
+static job cut_of(const vq_conv_args *a)
+{
+  job j = {.a = a, .m = outputs(a->co, a->ci)};
+  j.side = j.m + 2;
+  j.down = (a->oh + j.m - 1) / j.m;
+  j.right = (a->ow + j.m - 1) / j.m;
+  j.tiles = a->n * j.down * j.right;
+  j.columns = least(COLUMNS, a->co);
+  j.across = (a->co + j.columns - 1) / j.columns;
+  j.tasks = (j.tiles + TILES - 1) / TILES * j.across;
+  j.lanes = least(LANES, j.tasks);
+  return j;
+}
+
+/* A lane's: seen, made, and a pixel of zeros. */
+static int64_t lane_reals(const job *j)
+{
+  return j->side * j->side * TILES * (j->a->ci + j->columns) + j->a->ci;
+}
+
+size_t vq_winograd_scratch(const vq_conv_args *a)
+{
+  job j = cut_of(a);
+  return (size_t)(j.lanes * lane_reals(&j)) * sizeof(vq_real);
+}
+
+/* Where tile `tile` begins in y. */
+typedef struct place {
+  int64_t n, row, column;
+} place;
+
+static place place_of(const job *j, int64_t tile)
+{
+  return (place){tile / j->right / j->down, tile / j->right % j->down * j->m, tile % j->right * j->m};
+}
+
+/* pixel[i]: the channels of x that input i of the tile reads, or zeros. */
+static void find_pixels(const job *j, place at, const vq_real *zeros, const vq_real **pixel)
+{
+  const vq_conv_args *a = j->a;
+  int64_t twice = a->upsample ? 2 : 1;
+  for (int u = 0; u < j->side; u++)
+    for (int v = 0; v < j->side; v++) {
+      int64_t row = at.row - a->top + u, column = at.column - a->left + v;
+      bool inside = row >= 0 && row < twice * a->h && column >= 0 && column < twice * a->w;
+      pixel[u * j->side + v] =
+          inside ? a->x + ((at.n * a->h + row / twice) * a->w + column / twice) * a->ci : zeros;
+    }
+}
+
+static inline VQ_BODY void see_tile(int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart)
+{
+  const int side = m + 2;
+  for (int64_t c = 0; c < channels; c += WIDE) {
+    vector d[MOST * MOST], t[MOST * MOST];
+    for (int p = 0; p < side * side; p++)
+      d[p] = *(const vector *)(pixel[p] + c);
+    for (int v = 0; v < side; v++)
+      input_line(m, t + v, d + v, side);
+    for (int u = 0; u < side; u++)
+      input_line(m, d + u * side, t + u * side, 1);
+    for (int p = 0; p < side * side; p++)
+      *(vector *)(seen + p * apart + c) = d[p];
+  }
+}
+
+static inline VQ_BODY void see_body(int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart)
+{
+  if (m == 2)
+    see_tile(2, pixel, channels, seen, apart);
+  else
+    see_tile(4, pixel, channels, seen, apart);
+}
+VQ_LOOP(see, (int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart),
+        (m, pixel, channels, seen, apart))
+
+/* One tile's output of WIDE channels, with what the picture's edge leaves of it. */
+static inline VQ_BODY void write_pixels(const vq_conv_args *a, int m, place at, int64_t o, const vector *y)
+{
+  int64_t half = a->halve ? 2 : 1, high = a->oh / half, wide = a->ow / half;
+  int64_t row = at.row / half, column = at.column / half, n = m / half;
+  for (int64_t r = 0; r < n && row + r < high; r++)
+    for (int64_t q = 0; q < n && column + q < wide; q++) {
+      int64_t to = ((at.n * high + row + r) * wide + column + q) * a->co + o;
+      const vector *from = y + (r * m + q) * half;
+      vector sum = half == 2 ? (from[0] + from[1]) + (from[m] + from[m + 1]) : from[0];
+      if (a->bias)
+        sum += *(const vector *)(a->bias + o);
+      if (a->skip)
+        sum += *(const vector *)(a->skip + to);
+      if (a->add)
+        sum += *(const vector *)(a->y + to);
+      *(vector *)(a->y + to) = sum;
+    }
+}
+
+static inline VQ_BODY void put_tile(const vq_conv_args *a, int m, place at, int64_t from, int64_t columns,
+                                    const vq_real *made, int64_t apart)
+{
+  const int side = m + 2;
+  for (int64_t c = 0; c < columns; c += WIDE) {
+    vector q[MOST * MOST], t[MOST * MOST], y[MOST * MOST];
+    for (int p = 0; p < side * side; p++)
+      q[p] = *(const vector *)(made + p * apart + c);
+    for (int v = 0; v < side; v++)
+      output_line(m, t + v, side, q + v, side);
+    for (int u = 0; u < m; u++)
+      output_line(m, y + u * m, 1, t + u * side, 1);
+    write_pixels(a, m, at, from + c, y);
+  }
+}
+
+static inline VQ_BODY void put_body(const vq_conv_args *a, int m, place at, int64_t from, int64_t columns,
+                                    const vq_real *made, int64_t apart)
+{
+  if (m == 2)
+    put_tile(a, 2, at, from, columns, made, apart);
+  else
+    put_tile(a, 4, at, from, columns, made, apart);
+}
+VQ_LOOP(put, (const vq_conv_args *a, int m, place at, int64_t from, int64_t columns, const vq_real *made, int64_t apart),
+        (a, m, at, from, columns, made, apart))
+
+static void run_task(const job *j, int64_t task, vq_real *seen, vq_real *made, const vq_real *zeros)
+{
+  const vq_conv_args *a = j->a;
+  int64_t first = task / j->across * TILES, tiles = least(TILES, j->tiles - first);
+  int64_t from = task % j->across * j->columns, columns = least(j->columns, a->co - from);
+  const vq_real *pixel[MOST * MOST];
+  for (int64_t t = 0; t < tiles; t++) {
+    find_pixels(j, place_of(j, first + t), zeros, pixel);
+    see(j->m, pixel, a->ci, seen + t * a->ci, TILES * a->ci);
+  }
+  for (int p = 0; p < j->side * j->side; p++)
+    vq_panel_product(tiles, columns / VQ_PANEL, a->ci, seen + p * TILES * a->ci, a->ci,
+                     a->form + (p * a->co + from) * a->ci, made + p * TILES * columns, columns);
+  for (int64_t t = 0; t < tiles; t++)
+    put(a, j->m, place_of(j, first + t), from, columns, made + t * columns, TILES * columns);
+}
+
+static void lane_task(void *context, int64_t lane)
+{
+  const job *j = context;
+  int64_t ci = j->a->ci;
+  vq_real *zeros = j->scratch + lane * lane_reals(j), *seen = zeros + ci, *made = seen + j->side * j->side * TILES * ci;
+  for (int64_t c = 0; c < ci; c++)
+    zeros[c] = 0;
+  for (int64_t task = lane; task < j->tasks; task += j->lanes)
+    run_task(j, task, seen, made, zeros);
+}
+
+void vq_winograd_conv(vq_device *device, const vq_conv_args *a, void *scratch)
+{
+  job j = cut_of(a);
+  j.scratch = scratch;
+  vq_parallel(device->threads, j.lanes, lane_task, &j);
+}
