@@ -17,17 +17,23 @@
 #include "kernels/cross_entropy/cross_entropy.h"
 #include "kernels/elementwise/elementwise.h"
 #include "kernels/embed/embed.h"
+#include "kernels/erase/erase.h"
 #include "kernels/group_norm/group_norm.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/linear/linear.h"
+#include "kernels/max_pool/max_pool.h"
+#include "kernels/mse/mse.h"
+#include "kernels/noise/noise.h"
 #include "kernels/norm_act_conv/norm_act_conv.h"
 #include "kernels/patchify/patchify.h"
 #include "kernels/quantise/quantise.h"
 #include "kernels/resample/resample.h"
+#include "kernels/sharpen/sharpen.h"
 #include "kernels/sphere/sphere.h"
 #include "kernels/take_row/take_row.h"
 #include "kernels/total_variation/total_variation.h"
 #include "kernels/upsample_conv/upsample_conv.h"
+#include "kernels/warp/warp.h"
 
 /* Every record, for tests, benchmarks and backends; ends with NULL. */
 extern const vq_op *const vq_ops[];

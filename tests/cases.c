@@ -10,7 +10,7 @@
 
 const vq_case *vq_case_at(int number)
 {
-  const vq_case *list[] = {vq_cases_basic, vq_cases_clip, vq_cases_vqgan};
+  const vq_case *list[] = {vq_cases_basic, vq_cases_clip, vq_cases_vqgan, vq_cases_augment};
   for (size_t i = 0; i < sizeof list / sizeof *list; i++)
     for (const vq_case *c = list[i]; c->name; c++)
       if (number-- == 0)
@@ -25,6 +25,8 @@ static void draw(const vq_case *c, int i, int64_t count, uint64_t seed, void *ho
     if (in->kind == VQ_INPUT_IDS)
       ((int32_t *)host)[e] =
           (int32_t)vq_rng_below(seed, VQ_RNG_WEIGHTS, (uint32_t)i, (uint64_t)e, (uint32_t)in->below);
+    else if (in->kind == VQ_INPUT_F64)
+      ((double *)host)[e] = vq_rng_normal(seed, VQ_RNG_WEIGHTS, (uint32_t)i, (uint64_t)e);
     else
       ((vq_real *)host)[e] =
           (vq_real)(in->mean + (in->spread != 0 ? in->spread : 1) *
@@ -37,7 +39,8 @@ static vq_status make_input(const vq_case *c, int i, vq_tape *tape, uint64_t see
                             vq_tensor **out)
 {
   const vq_input *in = &c->in[i];
-  vq_shape s = vq_shape_make(in->kind == VQ_INPUT_IDS ? VQ_I32 : VQ_REAL, in->rank, in->dim);
+  vq_dtype dtype = in->kind == VQ_INPUT_IDS ? VQ_I32 : in->kind == VQ_INPUT_F64 ? VQ_F64 : VQ_REAL;
+  vq_shape s = vq_shape_make(dtype, in->rank, in->dim);
   void *host = malloc(vq_shape_bytes(&s) + 1);
   vq_status status = VQ_OK;
   if (given)

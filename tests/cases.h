@@ -15,7 +15,8 @@ typedef enum vq_input_kind {
   VQ_INPUT_LEAF,   /* wants a gradient */
   VQ_INPUT_CONST,  /* a leaf on the tape that wants none */
   VQ_INPUT_FROZEN, /* in the weights arena, wants none: the room may prepare it */
-  VQ_INPUT_IDS     /* I32 in [0, below) */
+  VQ_INPUT_IDS,    /* I32 in [0, below) */
+  VQ_INPUT_F64     /* doubles in any build; wants no gradient */
 } vq_input_kind;
 
 typedef struct vq_input {
@@ -52,6 +53,10 @@ typedef struct vq_case {
   {                                                     \
     .kind = VQ_INPUT_IDS, .below = n, DIMS(__VA_ARGS__) \
   }
+#define DOUBLES(...)                        \
+  {                                         \
+    .kind = VQ_INPUT_F64, DIMS(__VA_ARGS__) \
+  }
 #define NONE              \
   {                       \
     .kind = VQ_INPUT_NONE \
@@ -59,7 +64,7 @@ typedef struct vq_case {
 #define DIMS(...) .rank = (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), .dim = {__VA_ARGS__}
 
 /* The rows, by the part of the engine that they belong to; each list ends with a NULL name. */
-extern const vq_case vq_cases_basic[], vq_cases_clip[], vq_cases_vqgan[];
+extern const vq_case vq_cases_augment[], vq_cases_basic[], vq_cases_clip[], vq_cases_vqgan[];
 
 /* All of them by number; NULL past the end. */
 const vq_case *vq_case_at(int number);
@@ -75,7 +80,7 @@ typedef struct vq_result {
 } vq_result;
 
 /* Runs forward and, where something wants a gradient, backward from the dy that `seed` draws (or from `dy`). `given`:
- * NULL, or the inputs' values in the place of drawn ones (vq_real, or int32_t for ids). */
+ * NULL, or the inputs' values in the place of drawn ones (vq_real, or what the input's kind says). */
 /* threads 0: a dry run, on a plan. */
 vq_status vq_case_run(const vq_case *c, int threads, uint64_t seed, const void *const *given, const vq_real *dy,
                       vq_result *result);

@@ -106,6 +106,11 @@ static void *read_input(const vq_safetensors *file, const vq_case *c, int i)
   for (int d = 0; fits && d < t->rank; d++)
     fits = t->dim[d] == in->dim[d];
   cr_assert(fits, "%s: %s has another shape in the golden file", c->name, name);
+  if (in->kind == VQ_INPUT_F64) {
+    double *doubles = malloc((vq_file_tensor_count(t) + 1) * sizeof *doubles);
+    vq_file_tensor_read_f64(t, doubles);
+    return doubles;
+  }
   if (in->kind != VQ_INPUT_IDS)
     return read_real(t);
   int32_t *ids = malloc((vq_file_tensor_count(t) + 1) * sizeof *ids);
