@@ -75,6 +75,13 @@ typedef enum vq_cut_method {
   VQ_CUT_LANCZOS /* Lanczos-2 where it shrinks, then bicubic: the notebooks' resample */
 } vq_cut_method;
 
+/* What is written into a picture about how it was made. */
+typedef enum vq_metadata {
+  VQ_METADATA_TEXT = 1,    /* every setting: a PNG's text, in other formats a property of XMP */
+  VQ_METADATA_STEGANO = 2, /* the notebook's message, in the lowest bits of the pixels; not in JPEG, which changes them */
+  VQ_METADATA_XMP = 4      /* the notebook's fields */
+} vq_metadata;
+
 typedef struct vq_settings {
   const char *vqgan, *clip; /* network files; vq_settings_load fills in NULL ones */
   int width, height;        /* pixels; floored to a multiple of the VQGAN's factor */
@@ -91,6 +98,9 @@ typedef struct vq_settings {
   vq_start start;
   const char *start_file; /* for VQ_START_FILE */
   vq_fit fit;
+  unsigned metadata;      /* of vq_metadata, added */
+  const char *model_name; /* in the notebook's fields; NULL: by the VQGAN's name */
+  int quality;            /* of a JPEG, 1 to 100 */
   bool strict;    /* a prompt that is too long is refused; else it is cut, with a warning */
   int threads;    /* 0: one for each processor */
   bool force;     /* accept two networks that were not made for each other */
@@ -132,7 +142,8 @@ typedef struct vq_plan {
 } vq_plan;
 vq_status vq_session_plan(vq_session *session, vq_plan *out);
 
-/* Encodes the prompts, makes z and all memory that steps need. VQ_ERR_MEMORY if the plan does not fit the machine. */
+/* Encodes the prompts, makes z and all memory that steps need. VQ_ERR_MEMORY if the plan does not fit the machine;
+ * VQ_ERR_ARGUMENT if a message that is to be hidden does not fit the picture. */
 vq_status vq_session_start(vq_session *session);
 
 #define VQ_MOST_PROMPTS 64
@@ -156,7 +167,8 @@ void vq_session_size(const vq_session *session, int *width, int *height);
 /* Decodes the present z, the last update in it: rgb[height * width * 3]. */
 vq_status vq_session_picture(vq_session *session, uint8_t *rgb);
 
-/* The same into a PNG file, with the settings as its text. The file is complete or not there. */
+/* The same into a file, with what settings.metadata asks for: a JPEG or a WebP (without loss) if the path ends so, else a
+ * PNG. The file is complete or not there. */
 vq_status vq_session_save(vq_session *session, const char *path);
 
 /* Writes all that the run's next step depends on: z, Adam's moments, the counters, the settings and prompts. `note` is the

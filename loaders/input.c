@@ -85,7 +85,7 @@ static const struct beginning {
 } beginnings[] = {
     {0, 8, "\x89PNG\r\n\x1a\n", {"a PNG picture", OTHER}},
     {0, 3, "\xff\xd8\xff", {"a JPEG picture", OTHER}},
-    {8, 4, "WEBP", {"a WebP picture", PICTURE}},
+    {8, 4, "WEBP", {"a WebP picture", OTHER}},
     {0, 4, "GIF8", {"a GIF picture", PICTURE}},
     {0, 2, "BM", {"a BMP picture", PICTURE}},
     {0, 4, "II*\0", {"a TIFF picture", PICTURE}},

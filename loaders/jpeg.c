@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_SCANS 500 /* of a progressive picture; real ones have about 10, hostile ones take hours */
+#define QUALITY      95    /* unless another is asked for */
+#define MOST_SEGMENT 65533 /* bytes that a marker can carry */
+#define MOST_SCANS   500   /* of a progressive picture; real ones have about 10, hostile ones take hours */
 
 typedef struct jpeg {
   struct jpeg_decompress_struct decoder;
@@ -146,4 +148,87 @@ vq_status vq_jpeg_read(vq_image *out, int *orientation, const vq_input *input, c
   jpeg_destroy_decompress(&s.decoder);
   free(s.cmyk);
   return status;
+}
+
+/* ---- writing ---- */
+
+typedef struct encoder {
+  struct jpeg_compress_struct encoder;
+  struct jpeg_error_mgr errors;
+  jmp_buf jump;
+  unsigned char *bytes; /* of the file, from libjpeg's malloc */
+  unsigned long count;
+  vq_status status;
+} encoder;
+
+static void on_write_error(j_common_ptr common)
+{
+  encoder *s = common->client_data;
+  char text[JMSG_LENGTH_MAX];
+  common->err->format_message(common, text);
+  s->status =
+      vq_fail(common->err->msg_code == JERR_OUT_OF_MEMORY ? VQ_ERR_MEMORY : VQ_ERR_WRITE, "libjpeg: %s", text);
+  longjmp(s->jump, 1);
+}
+
+/* Colours at the full resolution: what is saved by halving it costs sharp edges their colour. */
+static vq_status compress(encoder *s, const vq_image *image, const vq_image_extras *extras, const uint8_t *segment,
+                          size_t segment_bytes)
+{
+  struct jpeg_compress_struct *c = &s->encoder;
+  if (setjmp(s->jump))
+    return s->status;
+  jpeg_create_compress(c);
+  jpeg_mem_dest(c, &s->bytes, &s->count);
+  c->image_width = (JDIMENSION)image->width;
+  c->image_height = (JDIMENSION)image->height;
+  c->input_components = 3;
+  c->in_color_space = JCS_RGB;
+  jpeg_set_defaults(c);
+  jpeg_set_quality(c, extras->quality ? extras->quality : QUALITY, TRUE);
+  c->comp_info[0].h_samp_factor = c->comp_info[0].v_samp_factor = 1;
+  c->optimize_coding = TRUE;
+  jpeg_start_compress(c, TRUE);
+  if (segment)
+    jpeg_write_marker(c, JPEG_APP0 + 1, segment, (unsigned)segment_bytes);
+  while (c->next_scanline < c->image_height) {
+    JSAMPROW row = image->rgb + (size_t)c->next_scanline * (size_t)image->width * 3;
+    jpeg_write_scanlines(c, &row, 1);
+  }
+  jpeg_finish_compress(c);
+  return VQ_OK;
+}
+
+vq_status vq_jpeg_write(vq_output *out, const vq_image *image, const vq_image_extras *extras)
+{
+  encoder s = {.count = 0};
+  size_t head = sizeof VQ_JPEG_XMP, packet = extras->xmp ? strlen(extras->xmp) : 0;
+  if (image->width > JPEG_MAX_DIMENSION || image->height > JPEG_MAX_DIMENSION)
+    return vq_fail(VQ_ERR_ARGUMENT, "a JPEG has at most %ld pixels a side: name a .png", JPEG_MAX_DIMENSION);
+  if (head + packet > MOST_SEGMENT)
+    return vq_fail(VQ_ERR_ARGUMENT, "the settings take %zu bytes and a JPEG holds %d: name a .png", packet,
+                   (int)(MOST_SEGMENT - head));
+  uint8_t *segment = packet ? malloc(head + packet) : NULL;
+  if (packet && !segment)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a JPEG");
+  if (packet) {
+    memcpy(segment, VQ_JPEG_XMP, head);
+    memcpy(segment + head, extras->xmp, packet);
+  }
+  s.encoder.client_data = &s;
+  s.encoder.err = jpeg_std_error(&s.errors);
+  s.errors.error_exit = on_write_error;
+  s.errors.output_message = on_output;
+  vq_status status = compress(&s, image, extras, segment, head + packet);
+  jpeg_destroy_compress(&s.encoder);
+  if (!status)
+    vq_output_write(out, s.bytes, s.count);
+  free(s.bytes);
+  free(segment);
+  return status;
+}
+
+vq_status vq_jpeg_check(void)
+{
+  return VQ_OK;
 }

@@ -6,7 +6,7 @@ static vq_status refuse(void)
   return vq_fail(VQ_ERR_UNSUPPORTED, "this build does neither read nor write PNG; build it with libpng");
 }
 
-vq_status vq_image_check_png(void)
+vq_status vq_png_check(void)
 {
   return refuse();
 }
@@ -17,9 +17,9 @@ vq_status vq_png_read(vq_image *out, int *orientation, const vq_input *input, co
   return vq_fail_in(refuse(), "'%s'", path);
 }
 
-vq_status vq_png_write(vq_output *out, const vq_image *image, const char *const *text_pairs, int pairs)
+vq_status vq_png_write(vq_output *out, const vq_image *image, const vq_image_extras *extras)
 {
-  (void)out, (void)image, (void)text_pairs, (void)pairs;
+  (void)out, (void)image, (void)extras;
   return refuse();
 }
 

@@ -4,6 +4,7 @@
  * whichever way the work ended; the functions that libpng may leave by a jump hold nothing of their own.
  */
 #include "loaders/image_codec.h"
+#include "loaders/utf8.h"
 
 #include <png.h>
 #include <stdlib.h>
@@ -163,33 +164,18 @@ static vq_status read_to_end(png *s)
   return VQ_OK;
 }
 
-/* Latin-1, each byte at most two of UTF-8. */
-static char *utf8_of_latin1(const char *text)
-{
-  const uint8_t *from = (const uint8_t *)text;
-  char *utf8 = malloc(2 * strlen(text) + 1), *to = utf8;
-  if (!utf8)
-    return NULL;
-  for (; *from; from++) {
-    if (*from >= 0x80)
-      *to++ = (char)(0xc0 | *from >> 6);
-    *to++ = (char)(*from < 0x80 ? *from : 0x80 | (*from & 0x3f));
-  }
-  *to = '\0';
-  return utf8;
-}
-
 static vq_status hand_out(const png_text *text, vq_image_text_fn fn, void *user)
 {
-  bool utf8 = text->compression >= PNG_ITXT_COMPRESSION_NONE && vq_is_utf8(text->text);
-  char *key = utf8_of_latin1(text->key), *converted = utf8 ? NULL : utf8_of_latin1(text->text);
+  bool international = text->compression >= PNG_ITXT_COMPRESSION_NONE;
+  char *key = vq_utf8_of_latin1(text->key);
+  char *utf8 = international ? vq_utf8_of(text->text) : vq_utf8_of_latin1(text->text);
   vq_status status = VQ_OK;
-  if (key && (utf8 || converted))
-    fn(user, key, utf8 ? text->text : converted);
+  if (key && utf8)
+    fn(user, key, utf8);
   else
     status = no_memory();
   free(key);
-  free(converted);
+  free(utf8);
   return status;
 }
 
@@ -233,35 +219,41 @@ static vq_status write_picture(png *s, const vq_image *image, int texts)
   return VQ_OK;
 }
 
-static vq_status prepare_texts(png *s, const char *const *pair, int pairs)
+static vq_status prepare_texts(png *s, const vq_image_extras *extras, int *count)
 {
-  s->text = calloc((size_t)pairs + 1, sizeof *s->text);
+  int n = extras->pairs;
+  s->text = calloc((size_t)n + 2, sizeof *s->text);
   if (!s->text)
     return no_memory();
-  for (int i = 0; i < pairs; i++) {
+  for (int i = 0; i < n; i++) {
     /* libpng copies both and changes neither. */
-    s->text[i].key = (char *)pair[2 * i];
-    s->text[i].text = (char *)pair[2 * i + 1];
-    s->text[i].compression = is_ascii(pair[2 * i + 1]) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
+    s->text[i].key = (char *)extras->text_pairs[2 * i];
+    s->text[i].text = (char *)extras->text_pairs[2 * i + 1];
+    s->text[i].compression = is_ascii(s->text[i].text) ? PNG_TEXT_COMPRESSION_NONE : PNG_ITXT_COMPRESSION_NONE;
   }
+  if (extras->xmp)
+    s->text[n++] = (png_text){
+        .compression = PNG_ITXT_COMPRESSION_NONE, .key = (char *)VQ_TEXT_XMP, .text = (char *)extras->xmp};
+  *count = n;
   return VQ_OK;
 }
 
-vq_status vq_png_write(vq_output *out, const vq_image *image, const char *const *text_pairs, int pairs)
+vq_status vq_png_write(vq_output *out, const vq_image *image, const vq_image_extras *extras)
 {
   png s = {.output = out};
   vq_status status = VQ_OK;
+  int texts = 0;
   s.png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &s, on_error, on_warning);
   if (!s.png || !(s.info = png_create_info_struct(s.png)))
     status = no_memory();
   if (!status)
     status = point_rows(&s, image);
   if (!status)
-    status = prepare_texts(&s, text_pairs, pairs);
+    status = prepare_texts(&s, extras, &texts);
   if (!status) {
     png_set_write_fn(s.png, &s, on_write, on_flush);
     png_set_user_limits(s.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    status = write_picture(&s, image, pairs);
+    status = write_picture(&s, image, texts);
   }
   png_destroy_write_struct(&s.png, &s.info);
   free(s.row);
@@ -269,7 +261,7 @@ vq_status vq_png_write(vq_output *out, const vq_image *image, const char *const 
   return status;
 }
 
-vq_status vq_image_check_png(void)
+vq_status vq_png_check(void)
 {
   return VQ_OK;
 }

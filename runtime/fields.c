@@ -87,6 +87,9 @@ static const vq_field fields[] = {
     {"tv_weight", VQ_FIELD_REAL, AT(tv_weight), .most = 1e6, .title = "the weight of the total variation"},
     {"init", VQ_FIELD_OWN, .title = "the start", .read = read_start, .write = write_start, .file = start_file},
     {"fit", VQ_FIELD_CHOICE, AT(fit), .choices = "crop|pad|stretch", .title = "the fit"},
+    {"metadata", VQ_FIELD_SET, AT(metadata), .choices = "text|stegano|xmp", .title = "the metadata"},
+    {"model_name", VQ_FIELD_TEXT, AT(model_name), .title = "the model's name"},
+    {"quality", VQ_FIELD_INT, AT(quality), .least = 1, .most = 100, .title = "the quality"},
 };
 #define FIELDS (int)(sizeof fields / sizeof *fields)
 

@@ -92,8 +92,10 @@ vq_status vq_session_create(vq_session **out, const vq_settings *settings)
   s->settings.vqgan = copy(settings->vqgan);
   s->settings.clip = copy(settings->clip);
   s->settings.start_file = copy(settings->start_file);
+  s->settings.model_name = copy(settings->model_name);
   vq_status status = VQ_OK;
-  if (!s->settings.vqgan || !s->settings.clip || (settings->start_file && !s->settings.start_file))
+  if (!s->settings.vqgan || !s->settings.clip || (settings->start_file && !s->settings.start_file) ||
+      (settings->model_name && !s->settings.model_name))
     status = vq_fail(VQ_ERR_MEMORY, "no memory for a session");
   if (!status)
     status = open_networks(s);
@@ -122,6 +124,7 @@ void vq_session_free(vq_session *s)
   free((char *)s->settings.vqgan);
   free((char *)s->settings.clip);
   free((char *)s->settings.start_file);
+  free((char *)s->settings.model_name);
   free(s);
 }
 
@@ -216,6 +219,7 @@ vq_status vq_session_start(vq_session *s)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
   if (!s->prompts)
     return vq_fail(VQ_ERR_PROMPT, "there is no prompt: say what the picture is to show");
+  VQ_TRY(vq_session_check_metadata(s));
   engine_config(s, &config);
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
   vq_status status = encode_prompts(s);

@@ -28,4 +28,7 @@ struct vq_session {
   int64_t step;
 };
 
+/* Does what is to be hidden fit? VQ_ERR_ARGUMENT. session_files.c */
+vq_status vq_session_check_metadata(const vq_session *session);
+
 #endif

@@ -4,8 +4,10 @@
 #include "loaders/image.h"
 #include "loaders/safetensors.h"
 #include "runtime/fields.h"
-#include "runtime/perceive.h"
+#include "runtime/notebook.h"
+#include "runtime/number.h"
 #include "runtime/snapshot.h"
+#include "runtime/stegano.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +45,108 @@ static vq_status describe(vq_session *s, int64_t step, char **text)
 
 /* ---- pictures ---- */
 
-static vq_status write_picture(vq_session *s, const char *path, const vq_image *image)
+/* The prompts as they may be typed, joined by " | "; the caller frees it. *out NULL: there are none. */
+static vq_status join_prompts(const vq_session *s, char **out)
 {
-  char *text;
-  VQ_TRY(describe(s, s->step, &text));
-  const char *pairs[] = {"Software", "vqgen " VQ_VERSION, "vqgen", text};
-  vq_status status = vq_image_write_png(path, image, pairs, 2);
-  free(text);
+  size_t bytes = 1;
+  *out = NULL;
+  for (int i = 0; i < s->prompts; i++)
+    bytes += strlen(s->prompt[i].text) + 3 + 2 * 40;
+  char *title = s->prompts ? malloc(bytes) : NULL;
+  if (s->prompts && !title)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a title");
+  size_t used = 0;
+  for (int i = 0; i < s->prompts; i++) {
+    const session_prompt *p = &s->prompt[i];
+    char weight[40], stop[40];
+    bool stops = isfinite(p->stop);
+    vq_number_write(weight, sizeof weight, p->weight);
+    vq_number_write(stop, sizeof stop, stops ? p->stop : 0);
+    used += (size_t)snprintf(title + used, bytes - used, "%s%s", i ? " | " : "", p->text);
+    if (stops || strcmp(weight, "1"))
+      used += (size_t)snprintf(title + used, bytes - used, ":%s%s%s", weight, stops ? ":" : "", stops ? stop : "");
+  }
+  *out = title;
+  return VQ_OK;
+}
+
+/* The notebook's fields; its title is the caller's to free. */
+static vq_status notebook_fields(const vq_session *s, int64_t step, vq_notebook_fields *f, char **title)
+{
+  const vq_settings *set = &s->settings;
+  const char *name = set->model_name ? set->model_name : vq_network_name(s->vqgan);
+  VQ_TRY(join_prompts(s, title));
+  *f = (vq_notebook_fields){
+      .title = *title,
+      .i = step,
+      .model = set->model_name ? name : vq_notebook_model(name, vq_network_vqgan(s->vqgan)->n_embed),
+      .seed = set->seed,
+      .input_images = set->start == VQ_START_FILE,
+  };
+  return VQ_OK;
+}
+
+vq_status vq_session_check_metadata(const vq_session *s)
+{
+  vq_notebook_fields f;
+  char *title, *message;
+  int width, height;
+  if (!(s->settings.metadata & VQ_METADATA_STEGANO))
+    return VQ_OK;
+  vq_session_size(s, &width, &height);
+  VQ_TRY(notebook_fields(s, s->settings.steps < 0 ? INT32_MAX : s->settings.steps, &f,
+                         &title)); /* the longest number */
+  message = vq_notebook_message(&f);
+  vq_status status = message ? vq_stegano_check(strlen(message), width, height)
+                             : vq_fail(VQ_ERR_MEMORY, "no memory for a message");
+  free(message);
+  free(title);
+  return status;
+}
+
+static vq_status no_memory(void)
+{
+  return vq_fail(VQ_ERR_MEMORY, "no memory for a picture's settings");
+}
+
+static vq_status write_with(vq_session *s, const char *path, vq_image *image, const vq_notebook_fields *f,
+                            const char *record)
+{
+  unsigned what = s->settings.metadata;
+  vq_image_format format = VQ_IMAGE_PNG;
+  vq_image_format_of(&format, path);
+  const char *pairs[] = {"Software", "vqgen " VQ_VERSION, "vqgen", record};
+  bool inside = record && format != VQ_IMAGE_PNG; /* of the packet */
+  vq_image_extras extras = {pairs, record ? 2 : 1, NULL, s->settings.quality};
+  char *message = what & VQ_METADATA_STEGANO && format != VQ_IMAGE_JPEG ? vq_notebook_message(f) : NULL;
+  char *packet = what & VQ_METADATA_XMP || inside
+                     ? vq_notebook_xmp(what & VQ_METADATA_XMP ? f : NULL, inside ? record : NULL)
+                     : NULL;
+  extras.xmp = packet;
+  vq_status status = VQ_OK;
+  if ((what & VQ_METADATA_STEGANO && format != VQ_IMAGE_JPEG && !message) || (what & VQ_METADATA_XMP && !packet))
+    status = no_memory();
+  if (!status && message)
+    status = vq_stegano_hide(image, message);
+  if (!status)
+    status = vq_image_write(path, format, image, &extras);
+  free(message);
+  free(packet);
+  return status;
+}
+
+/* Writes a picture of the z after `step` updates; hidden bits change it. */
+static vq_status write_picture(vq_session *s, const char *path, vq_image *image, int64_t step)
+{
+  vq_notebook_fields f;
+  char *title = NULL, *record = NULL;
+  vq_status status = notebook_fields(s, step, &f, &title);
+  if (!status && s->settings.metadata & VQ_METADATA_TEXT)
+    status = describe(s, step, &record);
+  if (!status)
+    status = write_with(s, path, image, &f, record);
+  free(record);
+  free(title);
   return status;
 }
 
@@ -61,7 +158,7 @@ vq_status vq_session_save(vq_session *s, const char *path)
   VQ_TRY(vq_image_create(&image, width, height));
   vq_status status = vq_session_picture(s, image.rgb);
   if (!status)
-    status = write_picture(s, path, &image);
+    status = write_picture(s, path, &image, s->step);
   vq_image_free(&image);
   return status;
 }

@@ -21,6 +21,8 @@ void vq_settings_init(vq_settings *s)
       .cutouts = 64,
       .cut_power = 1,
       .cut_most = 1,
+      .metadata = VQ_METADATA_TEXT,
+      .quality = 95,
   };
 }
 

@@ -57,7 +57,7 @@ static const refusal refusals[] = {
     {2, "none of pool|lanczos", {"a", "--cut-method", "kornia"}},
     {2, "pairs", {"a", TINY_CLIP}},
     {2, "--json is for --plan", {"a", "--json"}},
-    {2, "ends in .png", {"a", "-o", "picture"}},
+    {2, "ends in .png, .jpg or .webp", {"a", "-o", "picture"}},
     /* what is there in name only */
     {2, "phases", {"dawn ^ dusk"}},
     {2, "--device cuda is not in this version yet", {"a", "--device", "cuda"}},
@@ -69,8 +69,6 @@ static const refusal refusals[] = {
     {2,
      "weight (:0.5) is not in this version yet",
      {"embed", "--text", "a", "--clip", VQ_SOURCE_ROOT "/weights/clip.safetensors:0.5"}},
-    {2, ".jpg is not in this version yet", {"a", "-o", "a.jpg"}},
-    {2, ".webp is not in this version yet", {"a", "-o", "a.webp"}},
     /* the others */
     {2, "no text", {"tokenize"}},
     {2, "give one", {"tokenize", "a", "--clip", "x.safetensors", "--vocab", "y"}},
@@ -109,9 +107,9 @@ Test(cli, refuses_later_things_by_name)
   static const char *const options[] = {
       "--recipe", "--optimizer", "--augment",  "--cutout-chunk", "--init-weight", "--ema",        "--image-prompt",
       "--mask",   "--count",     "--frames",   "--noise-prompt", "--phase-every", "--video",      "--zoom-scale",
-      "--zoom",   "--preview",   "--metadata", "--config",       "--model-name",  "--print-tape",
+      "--zoom",   "--preview",   "--config",        "--print-tape",
   };
-  static const char *const subcommands[] = {"reveal", "convert", "inspect", "batch", "doctor"};
+  static const char *const subcommands[] = {"convert", "inspect", "batch", "doctor"};
   char want[96];
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
     said s = TOOL("a cat", options[i], "1");

@@ -356,7 +356,7 @@ Test(session, a_picture_says_how_it_was_made, .init = scratch_create, .fini = sc
   cr_expect(image.width == SIDE && image.height == SIDE && same(image.rgb, rgb));
   vq_image_free(&image);
 
-  expect_ok(vq_image_read_png_text(path, read_text, &t));
+  expect_ok(vq_image_read_texts(path, read_text, &t));
   char software[64];
   snprintf(software, sizeof software, "vqgen %s", vq_version());
   cr_expect(!strcmp(t.software, software), "%s", t.software);

@@ -1,7 +1,7 @@
 /* fuzz_image.c -- the readers of pictures and of their texts, under libFuzzer. From the root of the tree:
  *
  *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_image.c base/status.c \
- *         loaders/{input,output,image,png,jpeg}.c -lpng -ljpeg -o fuzz_image
+ *         loaders/{exif,image,input,jpeg,output,png,utf8,webp}.c -lpng -ljpeg -lwebp -o fuzz_image
  *     ./fuzz_image -max_total_time=120 -malloc_limit_mb=4096 CORPUS     a folder that starts with a few good files
  *
  * A picture's header alone may ask for 2^28 pixels: that is the limit, not a leak.
@@ -25,7 +25,7 @@ static void read_picture(const char *path)
   if (!vq_image_read(&image, path) && (!image.rgb || image.width < 1 || image.height < 1))
     abort();
   vq_image_free(&image);
-  vq_image_read_png_text(path, read_text, &letters);
+  vq_image_read_texts(path, read_text, &letters);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

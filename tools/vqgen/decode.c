@@ -16,7 +16,7 @@ static vq_status decode(const network_options *n, const char *from, const char *
   vq_image picture = {.rgb = NULL};
   vq_latent latent;
   vq_network *vqgan;
-  VQ_TRY(vq_image_check_png());
+  VQ_TRY(vq_image_check_format(VQ_IMAGE_PNG));
   VQ_TRY(stream_out(&out, to));
   vq_status status = tool_network(&vqgan, n, VQ_NETWORK_VQGAN);
   if (!status) {

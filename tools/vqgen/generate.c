@@ -25,24 +25,24 @@ typedef struct run {
 static vq_status find_output(run *r)
 {
   const char *path = r->asked.output;
-  size_t length = path ? strlen(path) : 0;
+  vq_image_format format = VQ_IMAGE_PNG;
   if (!path) {
     VQ_TRY(request_name(&r->asked, &r->name));
     return stream_out(&r->output, r->name);
   }
   if (strcmp(path, "-")) {
-    const char *ending = strrchr(path, '.');
-    static const char *const later[] = {".jpg", ".jpeg", ".webp", ".JPG", ".JPEG", ".WEBP"};
-    for (int i = 0; ending && i < 6; i++)
-      if (!strcmp(ending, later[i]))
-        return vq_fail(VQ_ERR_UNSUPPORTED, "-o %s: %s is not in this version yet: name a .png", path, ending);
-    if (length < 5 || (strcmp(path + length - 4, ".png") && strcmp(path + length - 4, ".PNG")))
-      return vq_fail(VQ_ERR_ARGUMENT, "-o %s: a picture's name ends in .png", path);
+    if (!vq_image_format_of(&format, path))
+      return vq_fail(VQ_ERR_ARGUMENT, "-o %s: a picture's name ends in .png, .jpg or .webp", path);
     if (!r->asked.force && !access(path, F_OK))
       return vq_fail(VQ_ERR_WRITE, "%s is there already: name another file, or replace it by --force", path);
   } else if (r->asked.progress == PROGRESS_JSON) {
     return vq_fail(VQ_ERR_ARGUMENT, "-o - and --progress json would both write to standard output");
   }
+  VQ_TRY(vq_image_check_format(format));
+  if (format == VQ_IMAGE_JPEG && r->asked.settings.metadata & VQ_METADATA_STEGANO)
+    vq_log_warning(&tool_log,
+                   "%s: a JPEG keeps no hidden bits, and the stegano message is left out: name a .png or .webp",
+                   path);
   return stream_out(&r->output, path);
 }
 
@@ -75,7 +75,7 @@ static vq_status prepare(run *r)
 {
   vq_settings *s = &r->asked.settings;
   int width = s->width, height = s->height;
-  VQ_TRY(vq_image_check_png());
+  VQ_TRY(vq_image_check_format(VQ_IMAGE_PNG)); /* progress.png */
   VQ_TRY(find_output(r));
   VQ_TRY(find_beside(r));
   VQ_TRY(find_snapshot(r));
@@ -223,7 +223,7 @@ const command command_generate = {
         "the networks in use.\n\n"
         "Not in this version yet: --recipe, --optimizer, --augment, --cutout-chunk, --init-weight, --ema, "
         "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --frames, --video, --zoom, "
-        "--preview, --metadata, --config, --model-name, --print-tape.",
+        "--preview, --config, --print-tape.",
     .examples = "  vqgen \"a red circle on a blue background\"\n"
                 "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"
                 "  vqgen -n -1 --progress json \"a boat with a red sail\" > progress.jsonl\n",

@@ -8,9 +8,9 @@
 const char *const names_later_options =
     "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|count|"
     "frames|"
-    "video|zoom|preview|metadata|config|model-name|print-tape";
+    "video|zoom|preview|config|print-tape";
 
-const char *const names_later_commands = "reveal|convert|inspect|batch|doctor";
+const char *const names_later_commands = "convert|inspect|batch|doctor";
 
 #define LATER(name) name ", which is not in this version yet"
 

@@ -3,6 +3,7 @@
 
 #include "loaders/image.h"
 #include "runtime/fields.h"
+#include "runtime/reveal.h"
 #include "runtime/snapshot.h"
 
 #include <limits.h>
@@ -12,22 +13,38 @@
 
 /* ---- opening ---- */
 
-static void keep_record(void *user, const char *key, const char *text)
+/* The notebook's six fields, from either of the places where it wrote them. */
+static vq_status open_notebook(origin *o, const json_t *found)
 {
-  char **record = user;
-  if (!*record && !strcmp(key, "vqgen"))
-    *record = strdup(text);
+  const json_t *both = json_object_get(found, "notebook"), *hidden = json_object_get(both, "stegano");
+  json_t *fields = json_copy((json_t *)(hidden ? hidden : json_object_get(both, "xmp")));
+  const char *program = json_object_iter_key(json_object_iter((json_t *)found));
+  if (json_is_string(json_object_get(fields, "title"))) {
+    o->notebook = fields;
+    return VQ_OK;
+  }
+  json_decref(fields);
+  if (program)
+    return vq_fail(
+        VQ_ERR_UNSUPPORTED,
+        "the settings inside are not vqgen's but of another kind (%s), which it cannot follow; vqgen reveal "
+        "prints them",
+        program);
+  return vq_fail(VQ_ERR_FORMAT, "there are no settings inside: was it edited or re-encoded?");
 }
 
 vq_status origin_open_picture(origin *o, const char *path)
 {
-  char *text = NULL;
+  json_t *found;
   o->path = path;
-  VQ_TRY(vq_image_read_png_text(path, keep_record, &text));
-  vq_status status =
-      text ? vq_record_read(&o->record, text)
-           : vq_fail(VQ_ERR_FORMAT, "there are no settings of vqgen inside: was it edited or re-encoded?");
+  VQ_TRY(vq_reveal(&found, path));
+  const json_t *ours = json_object_get(found, "vqgen");
+  char *text = ours ? json_dumps(ours, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+  vq_status status = text ? vq_record_read(&o->record, text) : VQ_OK;
   free(text);
+  if (!ours)
+    status = open_notebook(o, found);
+  json_decref(found);
   return vq_fail_in(status, "%s", path);
 }
 
@@ -47,6 +64,7 @@ void origin_clear(origin *o)
 {
   vq_record_free(o->record);
   json_decref(o->note);
+  json_decref(o->notebook);
   for (int i = 0; i < ORIGIN_FILES; i++)
     free(o->found[i]);
   *o = (origin){.path = NULL};
@@ -123,14 +141,45 @@ static vq_status find_network(origin *o, vq_network_kind kind, const char **give
 
 vq_status origin_networks(origin *o, network_options *n)
 {
+  if (!o->record)
+    return VQ_OK;
   VQ_TRY(find_network(o, VQ_NETWORK_VQGAN, &n->vqgan));
   return find_network(o, VQ_NETWORK_CLIP, &n->clip);
+}
+
+/* A number of the notebook's, which is a text in XMP. */
+static void notebook_number(const origin *o, const char *key, const char *field, vq_settings *s)
+{
+  const json_t *value = json_object_get(o->notebook, key);
+  char text[32];
+  snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+  /* what does not fit stays as it was: nothing more exact is promised */
+  if (vq_field_read(vq_field_find(field), s,
+                    json_is_integer(value)  ? text
+                    : json_is_string(value) ? json_string_value(value)
+                                            : ""))
+    vq_log_warning(&tool_log, "%s: its \"%s\" is not understood", o->path, key);
+}
+
+/* Seed and step, and the size, which the picture itself has. */
+static vq_status notebook_settings(const origin *o, vq_settings *s)
+{
+  vq_image image;
+  VQ_TRY(vq_image_read(&image, o->path));
+  s->width = image.width;
+  s->height = image.height;
+  vq_image_free(&image);
+  notebook_number(o, "i", "steps", s);
+  notebook_number(o, "seed", "seed", s);
+  return VQ_OK;
 }
 
 vq_status origin_settings(origin *o, vq_settings *s)
 {
   const char *field;
   vq_identity file;
+  if (!o->record)
+    return notebook_settings(o, s);
   VQ_TRY(vq_record_settings(o->record, s));
   for (int i = 0; vq_record_file(o->record, i, &field, &file) && i + 2 < ORIGIN_FILES; i++) {
     free(o->found[2 + i]);
@@ -176,6 +225,13 @@ static void changes(const origin *o, const vq_settings *s, char *text, size_t by
     *p = *p == '_' ? '-' : *p;
 }
 
+/* As JSON and as Python say it. */
+static bool is_true(const json_t *value)
+{
+  const char *text = json_string_value(value);
+  return json_is_true(value) || (text && !strcmp(text, "True"));
+}
+
 static bool other_networks(const origin *o, const vq_settings *s)
 {
   vq_record_network vqgan, clip;
@@ -188,6 +244,16 @@ void origin_tell(const origin *o, const vq_settings *s, bool other_prompts)
 {
   char changed[512], why[1024];
   const char *what = o->snapshot ? "resume  " : "replay  ";
+  if (!o->record) {
+    const char *model = json_string_value(json_object_get(o->notebook, "model"));
+    fprintf(stderr,
+            "%s alike at best: the notebook wrote down its prompts, model (%s), seed and step; its learning rate, "
+            "cutouts, "
+            "CLIP and %srandom numbers are not known\n",
+            what, model ? model : "unknown",
+            is_true(json_object_get(o->notebook, "input_images")) ? "pictures and " : "");
+    return;
+  }
   changes(o, s, changed, sizeof changed);
   if (*changed || other_prompts || other_networks(o, s))
     fprintf(stderr, "%s another picture, for %s%s%s changed\n", what, changed,

@@ -14,7 +14,8 @@
 typedef struct origin {
   const char *path; /* NULL: the run is made of options alone */
   bool snapshot;
-  vq_run_record *record;
+  vq_run_record *record;     /* NULL: the notebook made the picture */
+  json_t *notebook;          /* the fields that it wrote */
   json_t *note;              /* of a snapshot: where things lay, and what was written where (origin_note) */
   char *found[ORIGIN_FILES]; /* the two networks, then files that settings name; owned */
 } origin;

@@ -198,7 +198,7 @@ void progress_start(progress *p, const request *r, const char *output)
   fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, r->seed_given ? "" : " (drawn)");
   fprintf(stderr, "networks %s, %s\n", s->vqgan, s->clip);
   fprintf(stderr, "output   %s\n", output);
-  if (r->origin.record)
+  if (r->origin.path)
     origin_tell(&r->origin, s, r->words.count > 1);
   if (p->kind == PROGRESS_JSON)
     emit_start(r, output);

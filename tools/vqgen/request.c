@@ -68,7 +68,8 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
   }
   const option table[] = {
       {.help = "The picture:"},
-      {'o', "output", "FILE", set_text, &r->output, "a PNG file; - for standard output", "from the prompt's words"},
+      {'o', "output", "FILE", set_text, &r->output, "a .png, .jpg or .webp (without loss); - for standard output",
+       "from the prompt's words"},
       {.name = "force",
        .set = set_flag,
        .to = &r->force,
@@ -82,6 +83,12 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        "every N steps tell each prompt's loss and replace progress.png "
        "beside FILE; 0: never",
        "50", 0, 1e9},
+      FIELD(0, "metadata", "LIST",
+            "what is written into the picture of how it was made: text, every setting; stegano and xmp, the "
+            "notebook's "
+            "message in the lowest bits and its fields; none"),
+      FIELD(0, "model-name", "TEXT", "what the notebook's fields call the VQGAN, if not by its own name"),
+      FIELD(0, "quality", "N", "of a JPEG, 1 to 100"),
       {0, "snapshot", "FILE", set_text, &r->snapshot,
        "write all that `vqgen resume FILE` needs to go on, and again at the end"},
       {0, "snapshot-every", "N", set_count, &r->snapshot_every, "so often", "100", 1, 1e9},
@@ -183,6 +190,8 @@ static vq_status read_prompts(request *r)
   }
   if (!r->prompts && r->origin.record)
     VQ_TRY(record_prompts(r));
+  if (!r->prompts && r->origin.notebook)
+    VQ_TRY(add_prompts(r, json_string_value(json_object_get(r->origin.notebook, "title"))));
   if (!r->prompts && !r->plan)
     return vq_fail(VQ_ERR_ARGUMENT, "no prompt: say what the picture is to show, in quotes");
   return VQ_OK;
@@ -286,7 +295,7 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
     return false;
   }
   r->words.count = 0;
-  if (!loaded && r->origin.record)
+  if (!loaded && r->origin.path)
     loaded = origin_settings(&r->origin, &r->settings);
   if (!loaded)
     loaded = with_table(r, c, argc, argv, false, &question);
