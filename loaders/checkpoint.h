@@ -14,13 +14,18 @@
 typedef struct vq_checkpoint vq_checkpoint;
 
 typedef enum vq_container {
-  VQ_CONTAINER_SAFETENSORS /* safetensors.h */
+  VQ_CONTAINER_SAFETENSORS, /* safetensors.h */
+  VQ_CONTAINER_TORCH_ZIP, /* torch.save since PyTorch 1.6: a zip archive of a pickle and a file for each storage */
+  VQ_CONTAINER_TORCH_LEGACY, /* torch.save before that: five pickles in a row, and the storages */
+  VQ_CONTAINER_TORCHSCRIPT   /* torch.jit.save: an archive as above, with code, which is left alone */
 } vq_container;
 
-/* "safetensors": for people. Static. */
+/* "safetensors", "TorchScript" ...: for people. Static. */
 const char *vq_container_name(vq_container container);
 
-/* VQ_ERR_FILE, VQ_ERR_FORMAT; VQ_ERR_UNSUPPORTED: a kind of file, or a type or a rank of a tensor, that is not read. */
+/* `path`: a file; the index of a network in several files, which lie beside it (model.safetensors.index.json); or a folder with
+ * one of these by the name under which networks are published. VQ_ERR_FILE, VQ_ERR_FORMAT; VQ_ERR_UNSUPPORTED: a kind of file
+ * that is not read. */
 vq_status vq_checkpoint_open(vq_checkpoint **out, const char *path);
 
 /* Ends all that was borrowed from it. NULL is allowed. */
@@ -28,7 +33,11 @@ void vq_checkpoint_close(vq_checkpoint *checkpoint);
 
 vq_container vq_checkpoint_container(const vq_checkpoint *checkpoint);
 
-/* ---- tensors, in the order of their names (by bytes), 0 <= index < count ---- */
+/* ---- tensors, in the order of their names (by bytes), 0 <= index < count ----
+ *
+ * In pickles, tensors lie in dicts, lists and modules within each other. A tensor's name is the way to it: keys, indices and
+ * attributes, joined by dots: "state_dict.decoder.conv_in.weight", "optimizer_states.0.state.3.exp_avg".
+ */
 
 int vq_checkpoint_count(const vq_checkpoint *checkpoint);
 
@@ -46,7 +55,7 @@ const int64_t *vq_checkpoint_strides(const vq_checkpoint *checkpoint, int index)
  * not. VQ_ERR_FORMAT: what is stored is damaged. */
 vq_status vq_checkpoint_read(const vq_checkpoint *checkpoint, int index, void *out);
 
-/* ---- what else is plain data in it: metadata, hyper-parameters ---- */
+/* ---- what else is plain data in it: metadata of safetensors by their keys, numbers and texts in pickles by their way ---- */
 
 typedef enum vq_value_kind {
   VQ_VALUE_NONE,
@@ -77,7 +86,7 @@ const vq_checkpoint_value *vq_checkpoint_value_find(const vq_checkpoint *checkpo
 int vq_checkpoint_notes(const vq_checkpoint *checkpoint);
 const char *vq_checkpoint_note(const vq_checkpoint *checkpoint, int index);
 
-/* The files that it was read from, at least one: its path and, unless NULL, its size. Borrowed. */
+/* The files that it was read from, at least one, an index before those that it names: its path and, unless NULL, its size. Borrowed. */
 int vq_checkpoint_files(const vq_checkpoint *checkpoint);
 const char *vq_checkpoint_file(const vq_checkpoint *checkpoint, int index, uint64_t *bytes);
 
