@@ -12,6 +12,7 @@ const vq_op *const vq_ops[] = {
     &vq_op_erase,
     &vq_op_gelu,
     &vq_op_group_norm,
+    &vq_op_jitter,
     &vq_op_layer_norm,
     &vq_op_linear,
     &vq_op_max_pool,

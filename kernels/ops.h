@@ -19,6 +19,7 @@
 #include "kernels/embed/embed.h"
 #include "kernels/erase/erase.h"
 #include "kernels/group_norm/group_norm.h"
+#include "kernels/jitter/jitter.h"
 #include "kernels/layer_norm/layer_norm.h"
 #include "kernels/linear/linear.h"
 #include "kernels/max_pool/max_pool.h"

@@ -89,6 +89,80 @@ static void fill_horizon(int input, void *host)
     memcpy(host, M, sizeof M);
 }
 
+/* ---- jitter ---- */
+
+static vq_tensor *jitter_054(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_jitter(t, in[0], in[1], in[2], VQ_JITTER_KORNIA_054);
+}
+
+static vq_tensor *jitter_now(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_jitter(t, in[0], in[1], in[2], VQ_JITTER_KORNIA);
+}
+
+static vq_tensor *jitter_added(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_add(t, jitter_now(t, in), jitter_now(t, in));
+}
+
+#define JITTERED 5 /* cutouts of these rows */
+
+/* One draw, and an order for each of the cutouts, with each adjustment once at every place; the last is left as it is. */
+static void fill_jitter(int input, void *host, vq_jitter_meaning meaning)
+{
+  static const double factor[4][4] = {
+      {1.08, 0.9, 1.3, 0.05}, {0.93, 1.2, 0.7, -0.03}, {0.95, 1.15, 1.3, 0.4}, {1.05, 0.85, 0.9, -0.3}};
+  static const int order[4][4] = {{0, 1, 2, 3}, {3, 2, 0, 1}, {2, 3, 1, 0}, {1, 0, 3, 2}};
+  int32_t stage[JITTERED][VQ_JITTER_STAGES] = {{VQ_JITTER_NONE}};
+  vq_real amount[JITTERED][VQ_JITTER_STAGES] = {{0}};
+  for (int j = 0; j < 4; j++)
+    vq_jitter_stages(stage[j], amount[j], meaning, factor[j], order[j]);
+  if (input == 1)
+    memcpy(host, stage, sizeof stage);
+  if (input == 2)
+    memcpy(host, amount, sizeof amount);
+}
+
+/* Colours whose hue is in the middle between two where the formula changes, and that no stage brings to black or white: central
+ * differences need the room. */
+static void fill_colours(vq_real *x, int count)
+{
+  for (int i = 0; i < count; i++) {
+    double high = 0.7 + 0.01 * (i % 5), low = 0.25 + 0.01 * (i % 3), level[3] = {high, (high + low) / 2, low};
+    int first = i % 3, second = (first + 1 + i / 3 % 2) % 3;
+    x[3 * i + first] = (vq_real)level[0];
+    x[3 * i + second] = (vq_real)level[1];
+    x[3 * i + 3 - first - second] = (vq_real)level[2];
+  }
+}
+
+static void fill_jitter_054(int input, void *host)
+{
+  fill_jitter(input, host, VQ_JITTER_KORNIA_054);
+  if (input == 0)
+    fill_colours(host, JITTERED * 4 * 7);
+}
+
+static void fill_jitter_now(int input, void *host)
+{
+  fill_jitter(input, host, VQ_JITTER_KORNIA);
+  if (input == 0)
+    fill_colours(host, JITTERED * 4 * 7);
+}
+
+static void fill_jitter_long(int input, void *host)
+{
+  fill_jitter(input, host, VQ_JITTER_KORNIA);
+  if (input == 0)
+    fill_colours(host, JITTERED * 2 * 67);
+}
+
+static void fill_jitter_wild(int input, void *host)
+{
+  fill_jitter(input, host, VQ_JITTER_KORNIA_054);
+}
+
 /* ---- sharpen ---- */
 
 static void fill_blurring(int input, void *host)
@@ -170,6 +244,7 @@ static vq_tensor *noise_added(vq_tape *t, vq_tensor *const *in)
   {                                                                      \
     .kind = VQ_INPUT_LEAF, DIMS(__VA_ARGS__), .mean = 0.5, .spread = 1.5 \
   }
+#define BENT "colours are nearer to bends and clamps than a difference is wide: compared with kornia's gradient"
 #define TIES "no derivative where two are the largest: compared with PyTorch's gradient"
 
 /* clang-format off */
@@ -191,6 +266,11 @@ const vq_case vq_cases_augment[] = {
     {"warp, two channels, added to", &vq_op_warp, warp_added, {LEAF(4, 7, 9, 2), DOUBLES(4, 3, 3)}, fill_matrices},
     {"warp, long lines", &vq_op_warp, warp_border, {LEAF(1, 3, 150, 1), DOUBLES(1, 3, 3)}},
     {"warp, through the horizon", &vq_op_warp, warp_zeros, {LEAF(1, 7, 9, 3), DOUBLES(1, 3, 3)}, fill_horizon},
+
+    {"jitter, kornia 0.5.4", &vq_op_jitter, jitter_054, {LEAF(5, 4, 7, 3), IDS(8, 5, 5), CONST(5, 5)}, fill_jitter_054},
+    {"jitter, kornia", &vq_op_jitter, jitter_now, {LEAF(5, 4, 7, 3), IDS(8, 5, 5), CONST(5, 5)}, fill_jitter_now},
+    {"jitter, wild colours", &vq_op_jitter, jitter_054, {WILD(5, 4, 6, 3), IDS(8, 5, 5), CONST(5, 5)}, fill_jitter_wild, BENT},
+    {"jitter, long lines, added to", &vq_op_jitter, jitter_added, {PICTURE(5, 2, 67, 3), IDS(8, 5, 5), CONST(5, 5)}, fill_jitter_long},
 
     {"sharpen", &vq_op_sharpen, sharpen, {PICTURE(3, 6, 5, 3), CONST(3)}, fill_blurring},
     {"sharpen, held", &vq_op_sharpen, sharpen, {WILD(3, 6, 8, 3), CONST(3)}, fill_sharpening},

@@ -11,7 +11,7 @@
  *   VQ_JITTER_SATURATION   as (hue, s, v), s becomes clamp(a s)
  *   VQ_JITTER_HUE          as (hue, s, v), a whole turns are added to hue
  *
- * where v = max(red, green, blue), d = v - min, s = d / (v + 1e-6), and hue (in sixths of a turn, of the first that is v) is
+ * where v = max(red, green, blue), d = v - min, s = d / (v + eps), and hue (in sixths of a turn, of the first that is v) is
  * (green - blue) / d, 2 + (blue - red) / d or 4 + (red - green) / d; and back, with w = clamp(min(k, 4 - k)),
  * k = (5, 3 or 1 for red, green or blue, plus hue) mod 6: v - v s w.
  *
@@ -21,10 +21,10 @@
  *
  * Equals kornia's ColorJitter, by vq_jitter_stages, in either of its meanings:
  *
- *   VQ_JITTER_KORNIA_054   up to 0.6.3, today's ColorJiggle, the notebooks': brightness is added, contrast multiplies, saturation
- *                          scales s; brightness and contrast clamp even where they change nothing
+ *   VQ_JITTER_KORNIA_054   up to 0.6.3, the notebooks': brightness is added, contrast multiplies, saturation scales s; brightness and
+ *                          contrast clamp even where they change nothing. eps is 1e-6. (Its name since is ColorJiggle, with another eps)
  *   VQ_JITTER_KORNIA       since 0.6.4, as in torchvision: clamped first; brightness multiplies, contrast is about the mean of gray,
- *                          saturation blends with gray; what has no range does nothing
+ *                          saturation blends with gray; what changes nothing is left out. eps is 1e-8
  */
 #ifndef VQ_KERNELS_JITTER_H
 #define VQ_KERNELS_JITTER_H
@@ -42,14 +42,15 @@ typedef enum vq_jitter_stage {
   VQ_JITTER_HUE
 } vq_jitter_stage;
 
+typedef enum vq_jitter_meaning { VQ_JITTER_KORNIA_054, VQ_JITTER_KORNIA } vq_jitter_meaning;
+
 extern const vq_op vq_op_jitter;
 
-vq_tensor *vq_jitter(vq_tape *tape, vq_tensor *x, vq_tensor *stage, vq_tensor *amount);
+/* Of the meaning, only eps counts here. */
+vq_tensor *vq_jitter(vq_tape *tape, vq_tensor *x, vq_tensor *stage, vq_tensor *amount, vq_jitter_meaning meaning);
 
 #define VQ_JITTER_STAGES 5 /* as many as vq_jitter_stages makes */
 #define VQ_JITTER_MOST   8 /* as many as vq_jitter takes */
-
-typedef enum vq_jitter_meaning { VQ_JITTER_KORNIA_054, VQ_JITTER_KORNIA } vq_jitter_meaning;
 
 /* One row of stage and amount: kornia's draws for one cutout (1, 1, 1, 0 change nothing; hue in turns), in the order of its
  * permutation of 0 brightness, 1 contrast, 2 saturation, 3 hue. */

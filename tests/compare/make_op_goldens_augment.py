@@ -59,6 +59,37 @@ def matrices(W, H):
         torch.eye(3, dtype=torch.float64), outer @ torch.linalg.inv(affine(0.0, 6.5, 4.25, 0.0)) @ inner]).numpy()
 
 
+# As in tests/cases_augment.c: brightness, contrast, saturation, hue, and their order, of four cutouts; a fifth is left alone.
+FACTORS = [(1.08, 0.9, 1.3, 0.05), (0.93, 1.2, 0.7, -0.03), (0.95, 1.15, 1.3, 0.4), (1.05, 0.85, 0.9, -0.3)]
+ORDERS = [(0, 1, 2, 3), (3, 2, 0, 1), (2, 3, 1, 0), (1, 0, 3, 2)]
+
+
+def stages(first, codes, less):
+    """The stages of jitter.h, by number, and their amounts: `codes` of the four adjustments, brightness less so much."""
+    stage, amount = np.zeros((5, 5), np.int32), np.zeros((5, 5))
+    for j, (factors, order) in enumerate(zip(FACTORS, ORDERS)):
+        stage[j], amount[j, 1:] = [first, *(codes[k] for k in order)], [factors[k] - (less if k == 0 else 0) for k in order]
+    return stage, amount.astype(np.float32).astype(np.float64)
+
+
+def jitter(x, stage, amount):
+    """kornia's own ColorJitter, whichever it is, with given parameters."""
+    rows = [nchw(x[4:])]
+    for j, (factors, order) in enumerate(zip(FACTORS, ORDERS)):
+        given = amount[j, 1:].tolist()  # rounded to single precision, as the engine has them
+        names = ("brightness_factor", "contrast_factor", "saturation_factor", "hue_factor")
+        values = {names[k]: torch.tensor([given[i]], dtype=x.dtype) for i, k in enumerate(order)}
+        if kornia.__version__ == "0.5.4":
+            values["brightness_factor"] += 1
+        values["order"] = torch.tensor(order)
+        module = kornia.augmentation.ColorJitter(0.1, 0.1, 0.1, 0.1, p=1.0)
+        if kornia.__version__ == "0.5.4":
+            rows.insert(j, module.apply_transform(nchw(x[j : j + 1]), values))
+        else:
+            rows.insert(j, module.apply_transform(nchw(x[j : j + 1]), values, module.flags))
+    return nhwc(torch.cat(rows))
+
+
 def sharpen(x, factor):
     return nhwc(kornia.enhance.sharpness(nchw(x), factor))
 
@@ -141,10 +172,21 @@ def others():
     golden("noise, several draws", noise, [n(3, 11, 9, 3), n(3), keys()], [0])
 
 
+def colours(name):
+    n, old = Draws("jitter").normal, name.endswith("0.5.4")
+    given = stages(0, (2, 3, 6, 7), 1) if old else stages(1, (3, 4, 5, 7), 0)
+    golden(name, jitter, [n(5, 4, 7, 3, mean=0.5, spread=0.2), *given], [0])
+    if old:
+        golden("jitter, wild colours", jitter, [n(5, 4, 6, 3, mean=0.5, spread=1.5), *given], [0])
+
+
 if kornia.__version__ == "0.5.4":
+    kornia.augmentation.augmentation.pi = math.pi  # its own is rounded to single precision
     sharpness()
+    colours("jitter, kornia 0.5.4")
 else:
     losses()
     pools()
     warps()
     others()
+    colours("jitter, kornia")
