@@ -66,9 +66,8 @@ static vq_status read_shape(vq_file_tensor *t, const json_t *shape)
   return VQ_OK;
 }
 
-/* Sets *t from its entry in the header. data[0..bytes) are the tensors. */
-static vq_status read_tensor(vq_file_tensor *t, const char *name, const json_t *entry, const uint8_t *data,
-                             size_t bytes)
+/* Sets *t from its entry in the header; the tensors begin at data, and reach no further than check_length allows. */
+static vq_status read_tensor(vq_file_tensor *t, const char *name, const json_t *entry, const uint8_t *data)
 {
   const char *dtype = json_string_value(json_object_get(entry, "dtype"));
   const json_t *range = json_object_get(entry, "data_offsets"), *first = json_array_get(range, 0),
@@ -81,11 +80,6 @@ static vq_status read_tensor(vq_file_tensor *t, const char *name, const json_t *
   VQ_TRY(read_shape(t, json_object_get(entry, "shape")));
   if (json_array_size(range) != 2 || !json_is_integer(first) || !json_is_integer(last) || begin < 0 || end < begin)
     return vq_fail(VQ_ERR_FORMAT, "tensor '%s' has no valid data_offsets: the file is damaged", name);
-  if ((uint64_t)end > bytes)
-    return vq_fail(VQ_ERR_FORMAT,
-                   "the file is truncated: tensor '%s' ends at byte %lld, but only %zu bytes of tensors are there; "
-                   "get it again",
-                   name, (long long)end, bytes);
   t->data = data + begin;
   t->bytes = (size_t)(end - begin);
   return vq_file_tensor_check(t) ? vq_fail_in(VQ_ERR_FORMAT, "the file is damaged") : VQ_OK;
@@ -106,6 +100,25 @@ static vq_status check_tiling(vq_safetensors *f, const uint8_t *data, size_t byt
   if (expected != data + bytes)
     return vq_fail(VQ_ERR_FORMAT, "%zu bytes follow the last tensor: the file is damaged",
                    (size_t)(data + bytes - expected));
+  return VQ_OK;
+}
+
+/* The furthest end that a tensor has says how long the file should be. */
+static vq_status check_length(const json_t *header, size_t bytes)
+{
+  const char *name;
+  json_t *entry;
+  json_int_t end = 0;
+  json_object_foreach((json_t *)header, name, entry)
+  {
+    json_int_t here = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 1));
+    end = here > end ? here : end;
+  }
+  if ((uint64_t)end > bytes)
+    return vq_fail(
+        VQ_ERR_FORMAT,
+        "the file is truncated: its tensors have %lld bytes and %zu are there, so %lld are missing; get it again",
+        (long long)end, bytes, (long long)end - (long long)bytes);
   return VQ_OK;
 }
 
@@ -166,9 +179,10 @@ static vq_status read_file(vq_safetensors *f, const char *path)
   f->tensor = calloc(json_object_size(f->header) + 1, sizeof *f->tensor);
   if (!f->tensor)
     return vq_fail(VQ_ERR_MEMORY, "no memory for the names of '%s'", path);
+  VQ_TRY(vq_fail_in(check_length(f->header, bytes), "'%s'", path));
   VQ_TRY(vq_fail_in(read_metadata(f, json_object_get(f->header, METADATA)), "'%s'", path));
   json_object_foreach(f->header, name, entry) if (strcmp(name, METADATA))
-      VQ_TRY(vq_fail_in(read_tensor(&f->tensor[f->count++], name, entry, start, bytes), "'%s'", path));
+      VQ_TRY(vq_fail_in(read_tensor(&f->tensor[f->count++], name, entry, start), "'%s'", path));
   VQ_TRY(vq_fail_in(check_tiling(f, start, bytes), "'%s'", path));
   qsort(f->tensor, (size_t)f->count, sizeof *f->tensor, by_name);
   return VQ_OK;

@@ -18,19 +18,18 @@ static vq_checkpoint_part *last(const vq_checkpoint *c)
 
 typedef struct archive {
   const vq_zip *zip;
-  char *name; /* an entry's, in the making */
-  size_t room;
+  char *folder; /* "FOLDER/" or "" */
 } archive;
 
 static vq_status find_in_archive(void *context, const vq_torch_storage *storage, vq_storage *out)
 {
   archive *a = context;
   const vq_zip_entry *entry;
-  const size_t folder = strlen(a->name);
+  const size_t folder = strlen(a->folder);
   char *name;
   if (storage->key_bytes > SHRT_MAX || !(name = malloc(folder + storage->key_bytes + 6)))
     return vq_fail(VQ_ERR_FORMAT, "the name of its storage is too long: the file is damaged");
-  memcpy(name, a->name, folder);
+  memcpy(name, a->folder, folder);
   memcpy(name + folder, "data/", 5);
   memcpy(name + folder + 5, storage->key, storage->key_bytes);
   name[folder + 5 + storage->key_bytes] = 0;
@@ -59,7 +58,7 @@ static const vq_zip_entry *find_pickle(const vq_zip *zip)
   return NULL;
 }
 
-static vq_status read_folder(vq_checkpoint *c, archive *a, const void *data, size_t bytes)
+static vq_status read_object_of(vq_checkpoint *c, archive *a, const void *data, size_t bytes)
 {
   vq_pickle pickle;
   vq_status status;
@@ -73,7 +72,7 @@ static vq_status read_folder(vq_checkpoint *c, archive *a, const void *data, siz
 static const vq_zip_entry *find_beside(const archive *a, const char *name)
 {
   char path[PATH_MAX];
-  return snprintf(path, sizeof path, "%s%s", a->name, name) < (int)sizeof path ? vq_zip_find(a->zip, path) : NULL;
+  return snprintf(path, sizeof path, "%s%s", a->folder, name) < (int)sizeof path ? vq_zip_find(a->zip, path) : NULL;
 }
 
 static vq_status read_archive(vq_checkpoint *c, const vq_zip_entry *entry, archive *a)
@@ -87,7 +86,7 @@ static vq_status read_archive(vq_checkpoint *c, const vq_zip_entry *entry, archi
                                        "PyTorch and save it again");
   c->container = find_beside(a, "constants.pkl") ? VQ_CONTAINER_TORCHSCRIPT : VQ_CONTAINER_TORCH_ZIP;
   if (entry->method == 0)
-    return read_folder(c, a, entry->data, (size_t)entry->bytes);
+    return read_object_of(c, a, entry->data, (size_t)entry->bytes);
   if (entry->bytes > VQ_PICKLE_MOST_BYTES || entry->bytes > 4 * (uint64_t)all + (1 << 20))
     return vq_fail(VQ_ERR_FORMAT, "its data.pkl claims to unpack to %" PRIu64 " bytes: it is made to harm",
                    entry->bytes);
@@ -96,7 +95,7 @@ static vq_status read_archive(vq_checkpoint *c, const vq_zip_entry *entry, archi
     return vq_fail(VQ_ERR_MEMORY, "no memory to unpack its data.pkl, %" PRIu64 " bytes", entry->bytes);
   status = vq_zip_read(entry, 0, (size_t)entry->bytes, unpacked);
   if (!status)
-    status = read_folder(c, a, unpacked, (size_t)entry->bytes);
+    status = read_object_of(c, a, unpacked, (size_t)entry->bytes);
   free(unpacked);
   return status;
 }
@@ -141,12 +140,12 @@ vq_status vq_torch_read_zip(vq_checkpoint *c)
     return vq_fail(VQ_ERR_FORMAT,
                    "it is a zip archive, but none that PyTorch has written: it has no data.pkl; if a "
                    "checkpoint is in it, unpack it");
-  a = (archive){.zip = &file->zip, .name = strdup(entry->name)};
-  if (!a.name)
+  a = (archive){.zip = &file->zip, .folder = strdup(entry->name)};
+  if (!a.folder)
     return vq_fail(VQ_ERR_MEMORY, "no memory for names");
-  a.name[strlen(a.name) - strlen("data.pkl")] = 0;
+  a.folder[strlen(a.folder) - strlen("data.pkl")] = 0;
   status = read_archive(c, entry, &a);
-  free(a.name);
+  free(a.folder);
   return status;
 }
 
@@ -192,25 +191,41 @@ static vq_status next_pickle(vq_pickle *out, legacy *l)
   return VQ_OK;
 }
 
-/* The three pickles before the object. */
-static vq_status read_preface(legacy *l)
+/* A pickle of somebody else: what it asks for is said. */
+static vq_status not_torch(vq_checkpoint *c, const vq_pickle *pickle)
+{
+  VQ_TRY(vq_torch_say_names(c, pickle));
+  return vq_fail(VQ_ERR_FORMAT, "it is a pickle, but none that PyTorch's torch.save has written%s%s",
+                 c->note.count ? "; " : "", c->note.count ? c->note.at[0] : "");
+}
+
+static vq_status check_preface(vq_checkpoint *c, const vq_pickle *pickle, int i)
 {
   static const char magic[] = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+  const vq_pickle_item *root = pickle->root, *little = vq_pickle_get(root, "little_endian");
+  if (i == 0 && (root->kind != VQ_PICKLE_LONG || root->text.bytes != sizeof magic - 1 ||
+                 memcmp(root->text.data, magic, sizeof magic - 1)))
+    return not_torch(c, pickle);
+  if (i == 1 && (root->kind != VQ_PICKLE_INT || root->integer != 1001))
+    return vq_fail(VQ_ERR_UNSUPPORTED,
+                   "it is of a version of PyTorch's format that is not read; load it in PyTorch "
+                   "and save it again");
+  if (little && little->kind == VQ_PICKLE_BOOL && !little->integer)
+    return vq_fail(VQ_ERR_UNSUPPORTED, "it was written by a machine that stores the high byte first; load it in "
+                                       "PyTorch and save it again");
+  return VQ_OK;
+}
+
+/* The three pickles before the object: a magic number, a version, the machine. */
+static vq_status read_preface(vq_checkpoint *c, legacy *l)
+{
   for (int i = 0; i < 3; i++) {
     vq_pickle pickle;
-    const vq_pickle_item *root, *little;
+    vq_status status;
     VQ_TRY(next_pickle(&pickle, l));
-    root = pickle.root, little = vq_pickle_get(root, "little_endian");
-    const bool is_magic = root->kind == VQ_PICKLE_LONG && root->text.bytes == sizeof magic - 1 &&
-                          !memcmp(root->text.data, magic, sizeof magic - 1);
-    const bool is_protocol = root->kind == VQ_PICKLE_INT && root->integer == 1001;
-    const bool is_big = little && little->kind == VQ_PICKLE_BOOL && !little->integer;
+    status = check_preface(c, &pickle, i);
     vq_pickle_free(&pickle);
-    if ((i == 0 && !is_magic) || (i == 1 && !is_protocol))
-      return vq_fail(VQ_ERR_FORMAT, "it is a pickle, but not one of PyTorch's; save the network by torch.save");
-    if (is_big)
-      return vq_fail(VQ_ERR_UNSUPPORTED, "it was written by a machine that stores the high byte first; load it in "
-                                         "PyTorch and save it again");
+    VQ_TRY(status);
   }
   return VQ_OK;
 }
@@ -281,7 +296,7 @@ vq_status vq_torch_read_legacy(vq_checkpoint *c)
   vq_pickle object;
   vq_status status;
   c->container = VQ_CONTAINER_TORCH_LEGACY;
-  VQ_TRY(read_preface(&l));
+  VQ_TRY(read_preface(c, &l));
   VQ_TRY(next_pickle(&object, &l));
   status = read_object(c, &l, &object);
   free(l.storage);

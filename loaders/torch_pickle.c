@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define MOST_DEPTH 128 /* of names within names: those of networks have a dozen */
-#define MOST_NOTES 20  /* about names; the rest is counted */
 
 /* ---- storages ---- */
 
@@ -482,35 +481,50 @@ static bool is_known(const vq_pickle_item *global)
          !strncmp(global->global, "__torch__.", 10);
 }
 
-static vq_status say_names(walker *w, const vq_pickle *pickle)
+/* One note with all names that are not known, of those that were called or of those that were not. */
+static vq_status say_names(vq_checkpoint *c, const vq_pickle *pickle, bool called)
 {
-  vq_pickle_item **global = pickle->globals.list.item;
-  size_t n = pickle->globals.list.count, said = 0;
-  if (n > 1)
-    qsort(global, n, sizeof *global, by_global);
-  for (size_t i = 0; i < n; i++)
-    if (!is_known(global[i]) && (i == 0 || strcmp(global[i - 1]->global, global[i]->global)) && said++ < MOST_NOTES)
-      VQ_TRY(vq_checkpoint_say(
-          w->c,
-          global[i]->called
-              ? "the file asks for a call of '%.200s': it was not made; of its result only attributes "
-                "that are plain data are read"
-              : "the file names '%.200s', which was left out",
-          global[i]->global));
-  if (said > MOST_NOTES)
-    VQ_TRY(vq_checkpoint_say(w->c, "and %zu more such names", said - MOST_NOTES));
-  if (w->nameless)
-    VQ_TRY(vq_checkpoint_say(w->c, "%zu entries whose keys are neither texts nor whole numbers were left out",
-                             w->nameless));
-  return VQ_OK;
+  vq_pickle_item *const *global = pickle->globals.list.item;
+  char names[900] = "";
+  size_t n = pickle->globals.list.count, length = 0, more = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (is_known(global[i]) || global[i]->called != called ||
+        (i > 0 && !strcmp(global[i - 1]->global, global[i]->global)))
+      continue;
+    if (length + 110 < sizeof names)
+      length += (size_t)snprintf(names + length, 110, "%s'%.100s'", length ? ", " : "", global[i]->global);
+    else
+      more++;
+  }
+  if (more)
+    snprintf(names + length, sizeof names - length, " and %zu more", more);
+  if (!length)
+    return VQ_OK;
+  return vq_checkpoint_say(c,
+                           called ? "it asks for calls of %s: none was made, and of what they would have made only "
+                                    "attributes that are plain data are read"
+                                  : "it names %s: left out",
+                           names);
+}
+
+vq_status vq_torch_say_names(vq_checkpoint *c, const vq_pickle *pickle)
+{
+  const vq_pickle_item *globals = &pickle->globals;
+  if (globals->list.count > 1)
+    qsort(globals->list.item, globals->list.count, sizeof *globals->list.item, by_global);
+  VQ_TRY(say_names(c, pickle, true));
+  return say_names(c, pickle, false);
 }
 
 vq_status vq_torch_walk(vq_checkpoint *c, const vq_pickle *pickle, vq_torch_find_fn find, void *context)
 {
   walker w = {.c = c, .find = find, .context = context, .most = 64 * (uint64_t)pickle->bytes + (1 << 20)};
   vq_status status = walk(&w, pickle->root);
-  if (!status)
-    status = say_names(&w, pickle);
   free(w.name);
+  if (!status)
+    status = vq_torch_say_names(c, pickle);
+  if (!status && w.nameless)
+    status =
+        vq_checkpoint_say(c, "%zu entries whose keys are neither texts nor whole numbers are left out", w.nameless);
   return status;
 }

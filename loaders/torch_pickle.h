@@ -28,4 +28,7 @@ typedef vq_status (*vq_torch_find_fn)(void *context, const vq_torch_storage *sto
  * what was left out. */
 vq_status vq_torch_walk(vq_checkpoint *c, const vq_pickle *pickle, vq_torch_find_fn find, void *context);
 
+/* Notes every name in it that is none of those that checkpoints are made of, and whether it was to be called. */
+vq_status vq_torch_say_names(vq_checkpoint *c, const vq_pickle *pickle);
+
 #endif

@@ -1,13 +1,171 @@
-/* test_checkpoint.c -- what every container gives, and the hash by which files are known. */
+/* test_checkpoint.c -- every container by the program that writes it, against what that program reads from it; and the hash
+ * by which files are known. tests/compare/make_checkpoints.py has made the files.
+ */
 #include "tests/scratch.h"
 
 #include "loaders/checkpoint.h"
 #include "loaders/safetensors.h"
 #include "loaders/sha256.h"
 
+#include <jansson.h>
+
 TestSuite(checkpoint, .init = scratch_create, .fini = scratch_remove);
 
 #define REFERENCE VQ_SOURCE_ROOT "/tests/data/reference/"
+
+#define MADE     VQ_SOURCE_ROOT "/tests/data/checkpoints/"
+#define CALLBACK "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"
+
+/* What a file must give: the tensors of another, and its values; what it must say. NULL: nothing. */
+static const struct {
+  const char *path;
+  vq_container container;
+  const char *tensors, *values, *note;
+} files[] = {
+    {"zip-new.ckpt", VQ_CONTAINER_TORCH_ZIP, "dict", "values", "'" CALLBACK "'"},
+    {"zip-1.13.ckpt", VQ_CONTAINER_TORCH_ZIP, "dict", "values", "'" CALLBACK "'"},
+    {"protocol4.ckpt", VQ_CONTAINER_TORCH_ZIP, "dict", "values", "'" CALLBACK "'"},
+    {"deflated.ckpt", VQ_CONTAINER_TORCH_ZIP, "dict", "values", "'" CALLBACK "'"},
+    {"streamed.ckpt", VQ_CONTAINER_TORCH_ZIP, "dict", "values", "'" CALLBACK "'"},
+    {"reordered.ckpt", VQ_CONTAINER_TORCH_ZIP, "dict", "values", "'" CALLBACK "'"},
+    {"legacy-new.ckpt", VQ_CONTAINER_TORCH_LEGACY, "dict", "values", "'" CALLBACK "'"},
+    {"legacy-1.13.ckpt", VQ_CONTAINER_TORCH_LEGACY, "dict", "values", "'" CALLBACK "'"},
+    {"dict.safetensors", VQ_CONTAINER_SAFETENSORS, "dict", NULL, NULL},
+    {"module.pt", VQ_CONTAINER_TORCH_ZIP, "model", NULL, "calls of '__main__.Block', '__main__.Heads', "},
+    {"scripted-new.pt", VQ_CONTAINER_TORCHSCRIPT, "model", NULL, NULL},
+    {"scripted-1.13.pt", VQ_CONTAINER_TORCHSCRIPT, "model", NULL, NULL},
+    {"traced-new.pt", VQ_CONTAINER_TORCHSCRIPT, "model", NULL, NULL},
+    {"traced-1.13.pt", VQ_CONTAINER_TORCHSCRIPT, "model", NULL, NULL},
+    {"shards", VQ_CONTAINER_SAFETENSORS, "model", NULL, NULL},
+    {"shards/model.safetensors.index.json", VQ_CONTAINER_SAFETENSORS, "model", NULL, NULL},
+};
+
+/* One after the other, by what the strides say. */
+static bool lies_dense(const vq_checkpoint *c, int i)
+{
+  const vq_file_tensor *t = vq_checkpoint_at(c, i);
+  int64_t step = 1;
+  for (int k = t->rank - 1; k >= 0; step *= t->dim[k--])
+    if (t->dim[k] != 1 && vq_checkpoint_strides(c, i)[k] != step)
+      return false;
+  return true;
+}
+
+/* Names, types, shapes and every bit of `got` are those of `want`, a safetensors file; returns how many do not lie as wanted. */
+static int expect_tensors(const vq_checkpoint *got, const char *path, const vq_safetensors *want)
+{
+  int turned = 0;
+  cr_assert_eq(vq_checkpoint_count(got), vq_safetensors_count(want), "%s: %d tensors, not %d", path,
+               vq_checkpoint_count(got), vq_safetensors_count(want));
+  for (int i = 0; i < vq_checkpoint_count(got); i++) {
+    const vq_file_tensor *a = vq_safetensors_at(want, i), *b = vq_checkpoint_at(got, i);
+    uint8_t *out = malloc(a->bytes + 1);
+    cr_assert_str_eq(a->name, b->name, "%s", path);
+    cr_assert(a->dtype == b->dtype && a->rank == b->rank && a->bytes == b->bytes, "%s: %s", path, a->name);
+    cr_expect(!memcmp(a->dim, b->dim, sizeof a->dim), "%s: %s", path, a->name);
+    out[a->bytes] = 0x5a;
+    expect_ok(vq_checkpoint_read(got, i, out));
+    cr_expect(!memcmp(a->data, out, a->bytes), "%s: %s has other numbers", path, a->name);
+    cr_expect_eq(out[a->bytes], 0x5a, "%s: %s is written past its end", path, a->name);
+    cr_expect(!b->data || !a->bytes || !memcmp(a->data, b->data, a->bytes),
+              "%s: %s has other numbers where it lies", path, a->name);
+    if (a->bytes && !lies_dense(got, i)) {
+      cr_expect(!b->data, "%s: %s", path, a->name);
+      turned++;
+    }
+    cr_expect_eq(vq_checkpoint_find(got, a->name), i);
+    free(out);
+  }
+  return turned;
+}
+
+static void expect_values(const vq_checkpoint *got, const char *path, const char *json)
+{
+  json_error_t error;
+  json_t *all = json_load_file(json, 0, &error), *want;
+  const char *name;
+  cr_assert(all, "%s: %s", json, error.text);
+  cr_expect_eq(vq_checkpoint_values(got), (int)json_object_size(all), "%s", path);
+  json_object_foreach(all, name, want)
+  {
+    const vq_checkpoint_value *v = vq_checkpoint_value_find(got, name);
+    cr_assert(v, "%s has no %s", path, name);
+    cr_expect(json_is_string(want) ? v->kind == VQ_VALUE_TEXT && !strcmp(v->text, json_string_value(want)) &&
+                                         v->length == strlen(v->text)
+              : json_is_boolean(want) ? v->kind == VQ_VALUE_BOOL && v->integer == json_is_true(want)
+              : json_is_integer(want) ? v->kind == VQ_VALUE_INT && v->integer == json_integer_value(want)
+              : json_is_real(want)    ? v->kind == VQ_VALUE_FLOAT && v->number == json_real_value(want)
+                                      : v->kind == VQ_VALUE_NONE && json_is_null(want),
+              "%s: %s", path, name);
+  }
+  json_decref(all);
+}
+
+Test(checkpoint, every_writer)
+{
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char path[PATH_MAX], tensors[PATH_MAX], values[PATH_MAX];
+    vq_safetensors *want;
+    vq_checkpoint *got;
+    snprintf(path, sizeof path, "%s%s", MADE, files[i].path);
+    snprintf(tensors, sizeof tensors, "%s%s.safetensors", MADE, files[i].tensors);
+    expect_ok(vq_safetensors_open(&want, tensors));
+    expect_ok(vq_checkpoint_open(&got, path));
+    cr_expect_eq(vq_checkpoint_container(got), files[i].container, "%s is taken for %s", path,
+                 vq_container_name(vq_checkpoint_container(got)));
+    int turned = expect_tensors(got, path, want);
+    cr_expect_eq(turned, files[i].values ? 9 : 0, "%s: %d", path, turned);
+    if (files[i].values) {
+      snprintf(values, sizeof values, "%s%s.json", MADE, files[i].values);
+      expect_values(got, path, values);
+    }
+    cr_expect_eq(vq_checkpoint_notes(got), files[i].note != NULL, "%s", path);
+    if (files[i].note && vq_checkpoint_notes(got))
+      cr_expect(strstr(vq_checkpoint_note(got, 0), files[i].note), "%s: %s", path, vq_checkpoint_note(got, 0));
+    vq_checkpoint_close(got);
+    vq_safetensors_close(want);
+  }
+}
+
+/* A storage that is a part of another, as PyTorch before 0.4 wrote them: (key, begin, elements). */
+Test(checkpoint, storages_that_are_views)
+{
+  vq_checkpoint *c;
+  float part[5], whole[12];
+  expect_ok(vq_checkpoint_open(&c, MADE "legacy-views.pt"));
+  cr_assert_eq(vq_checkpoint_count(c), 2);
+  expect_ok(vq_checkpoint_read(c, vq_checkpoint_find(c, "whole"), whole));
+  expect_ok(vq_checkpoint_read(c, vq_checkpoint_find(c, "part"), part));
+  cr_expect_eq(whole[0], -2);
+  cr_expect(!memcmp(part, whole + 5, sizeof part));
+  vq_checkpoint_close(c);
+}
+
+/* TorchScript's mixture: what CLIP computes with in half precision is stored so, layer norms are not. */
+Test(checkpoint, torchscript_types)
+{
+  vq_checkpoint *c;
+  expect_ok(vq_checkpoint_open(&c, MADE "traced-1.13.pt"));
+  cr_expect_eq(vq_checkpoint_at(c, vq_checkpoint_find(c, "visual.proj"))->dtype, VQ_FILE_F16);
+  cr_expect_eq(vq_checkpoint_at(c, vq_checkpoint_find(c, "visual.ln_pre.weight"))->dtype, VQ_FILE_F32);
+  cr_expect_eq(vq_checkpoint_at(c, vq_checkpoint_find(c, "context_length"))->dtype, VQ_FILE_I64);
+  vq_checkpoint_close(c);
+}
+
+Test(checkpoint, files_of_a_folder)
+{
+  const char *const names[] = {"model.safetensors.index.json", "model-00001-of-00002.safetensors",
+                               "model-00002-of-00002.safetensors"};
+  vq_checkpoint *c;
+  uint64_t bytes;
+  expect_ok(vq_checkpoint_open(&c, MADE "shards"));
+  cr_assert_eq(vq_checkpoint_files(c), 3);
+  for (int i = 0; i < 3; i++) {
+    cr_expect(strstr(vq_checkpoint_file(c, i, &bytes), names[i]), "%s", vq_checkpoint_file(c, i, NULL));
+    cr_expect(bytes > 1000);
+  }
+  vq_checkpoint_close(c);
+}
 
 /* Everything that safetensors.h hands out is there, under the other interface. */
 Test(checkpoint, safetensors)
@@ -22,20 +180,7 @@ Test(checkpoint, safetensors)
   expect_ok(vq_safetensors_open(&want, path));
   expect_ok(vq_checkpoint_open(&got, path));
   cr_expect_eq(vq_checkpoint_container(got), VQ_CONTAINER_SAFETENSORS);
-  cr_assert_eq(vq_checkpoint_count(got), vq_safetensors_count(want));
-  for (int i = 0; i < vq_checkpoint_count(got); i++) {
-    const vq_file_tensor *a = vq_safetensors_at(want, i), *b = vq_checkpoint_at(got, i);
-    uint8_t *out = malloc(a->bytes + 1);
-    cr_expect_str_eq(a->name, b->name);
-    cr_expect(a->dtype == b->dtype && a->rank == b->rank && a->bytes == b->bytes && b->data, "%s", a->name);
-    cr_expect(!memcmp(a->dim, b->dim, sizeof a->dim), "%s", a->name);
-    for (int64_t k = a->rank - 1, step = 1; k >= 0; step *= a->dim[k--])
-      cr_expect_eq(vq_checkpoint_strides(got, i)[k], step, "%s", a->name);
-    expect_ok(vq_checkpoint_read(got, i, out));
-    cr_expect(!memcmp(a->data, out, a->bytes), "%s", a->name);
-    cr_expect_eq(vq_checkpoint_find(got, a->name), i);
-    free(out);
-  }
+  cr_expect_eq(expect_tensors(got, path, want), 0);
   cr_expect_eq(vq_checkpoint_find(got, "none"), -1);
 
   pair = vq_safetensors_metadata_pairs(want, &pairs);
