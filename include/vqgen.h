@@ -171,6 +171,13 @@ vq_status vq_session_picture(vq_session *session, uint8_t *rgb);
  * PNG. The file is complete or not there. */
 vq_status vq_session_save(vq_session *session, const char *path);
 
+/* From now on each step puts the picture of the z before its update, which it makes anyway, into rgb[height * width * 3];
+ * NULL: no more. The same bytes as vq_session_picture before the step. */
+void vq_session_watch(vq_session *session, uint8_t *rgb);
+
+/* vq_session_save of a picture that is at hand, of the z after `step` updates; bits may be hidden in it. */
+vq_status vq_session_save_picture(vq_session *session, const char *path, uint8_t *rgb, int64_t step);
+
 /* Writes all that the run's next step depends on: z, Adam's moments, the counters, the settings and prompts. `note` is the
  * caller's own text, NULL for none. A session with the same networks, settings and prompts that has been started goes on
  * from there, by vq_session_restore, to the same bits as one that never stopped; only the number of steps may be another.

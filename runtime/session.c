@@ -256,13 +256,11 @@ static double seconds(void)
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-vq_status vq_session_step(vq_session *s, vq_step_report *report)
+static vq_status take_step(vq_session *s, vq_step_report *report, vq_real *picture)
 {
   const vq_settings *set = &s->settings;
-  vq_findings found = {.tv_loss = 0};
+  vq_findings found = {.picture = picture};
   double start = seconds();
-  if (!s->engine)
-    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
   vq_boxes_draw(s->boxes, set->cutouts, s->w * s->factor, s->h * s->factor, s->box_least, s->box_most,
                 set->cut_power, set->seed, (uint32_t)s->step);
   VQ_TRY(vq_engine_step(s->engine, s->boxes, learning_rate(set, s->step), &found));
@@ -276,6 +274,30 @@ vq_status vq_session_step(vq_session *s, vq_step_report *report)
   return VQ_OK;
 }
 
+static size_t values_of(const vq_session *s)
+{
+  return (size_t)(s->w * s->factor) * (size_t)(s->h * s->factor) * 3;
+}
+
+vq_status vq_session_step(vq_session *s, vq_step_report *report)
+{
+  if (!s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
+  if (!s->watch)
+    return take_step(s, report, NULL);
+  vq_real *picture = malloc(values_of(s) * sizeof *picture);
+  vq_status status = picture ? take_step(s, report, picture) : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
+  if (!status)
+    vq_levels(s->watch, picture, values_of(s));
+  free(picture);
+  return status;
+}
+
+void vq_session_watch(vq_session *s, uint8_t *rgb)
+{
+  s->watch = rgb;
+}
+
 void vq_session_size(const vq_session *s, int *width, int *height)
 {
   *width = s->w * s->factor;
@@ -284,7 +306,7 @@ void vq_session_size(const vq_session *s, int *width, int *height)
 
 vq_status vq_session_picture(vq_session *s, uint8_t *rgb)
 {
-  size_t count = (size_t)(s->w * s->factor) * (size_t)(s->h * s->factor) * 3;
+  size_t count = values_of(s);
   if (!s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
   vq_real *picture = malloc(count * sizeof *picture);

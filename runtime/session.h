@@ -26,6 +26,7 @@ struct vq_session {
   vq_record_network made_with[2]; /* read with the first picture */
   vq_engine *engine;              /* NULL before vq_session_start */
   int64_t step;
+  uint8_t *watch; /* borrowed; NULL: nobody watches */
 };
 
 /* Does what is to be hidden fit? VQ_ERR_ARGUMENT. session_files.c */

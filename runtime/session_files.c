@@ -163,6 +163,13 @@ vq_status vq_session_save(vq_session *s, const char *path)
   return status;
 }
 
+vq_status vq_session_save_picture(vq_session *s, const char *path, uint8_t *rgb, int64_t step)
+{
+  vq_image image = {.rgb = rgb};
+  vq_session_size(s, &image.width, &image.height);
+  return write_picture(s, path, &image, step);
+}
+
 /* ---- snapshots ---- */
 
 static vq_status make_snapshot(vq_session *s, vq_snapshot *snapshot)

@@ -1,4 +1,5 @@
 /* generate.c -- the run: steps until there are enough or somebody says so, and the picture. */
+#include "tools/vqgen/frames.h"
 #include "tools/vqgen/interrupt.h"
 #include "tools/vqgen/progress.h"
 
@@ -15,9 +16,10 @@ typedef struct run {
   vq_session *session;
   progress progress;
   stream output;
-  char *name;                    /* of the picture, if none was asked for */
-  char *beside;                  /* progress.png; NULL: none */
-  int64_t step;                  /* done */
+  char *name;   /* of the picture, if none was asked for */
+  char *beside; /* progress.png; NULL: none */
+  int64_t step; /* done */
+  frames frames;
   char *note;                    /* in snapshots; NULL: there are none */
   bool beside_bad, snapshot_bad; /* it could not be written, which was said */
 } run;
@@ -84,13 +86,14 @@ static vq_status prepare(run *r)
   vq_session_size(r->session, &s->width, &s->height);
   if (s->width != width || s->height != height)
     vq_log_info(&tool_log, "%dx%d becomes %dx%d, whole tokens of this VQGAN", width, height, s->width, s->height);
+  if (r->asked.origin.snapshot)
+    r->step = vq_record_step(r->asked.origin.record);
+  VQ_TRY(frames_open(&r->frames, &r->asked, r->session, r->step));
   progress_init(&r->progress, r->asked.progress, request_end(&r->asked), 0);
   progress_start(&r->progress, &r->asked, r->output.temporary ? "standard output" : r->output.path);
   VQ_TRY(vq_session_start(r->session));
-  if (r->asked.origin.snapshot) {
+  if (r->asked.origin.snapshot)
     VQ_TRY(vq_session_restore(r->session, r->asked.origin.path));
-    r->step = vq_record_step(r->asked.origin.record);
-  }
   progress_init(&r->progress, r->asked.progress, request_end(&r->asked), r->step); /* the clock starts here */
   return VQ_OK;
 }
@@ -126,7 +129,9 @@ static vq_status take_steps(run *r)
   int64_t end = request_end(a);
   while (!interrupted() && (end < 0 || r->step < end)) {
     vq_step_report report;
+    frames_expect(&r->frames, r->session, r->step);
     VQ_TRY(vq_session_step(r->session, &report));
+    frames_take(&r->frames, r->session, r->step);
     r->step = report.step;
     progress_step(&r->progress, &report);
     if (a->save_every && report.step % a->save_every == 0)
@@ -137,30 +142,43 @@ static vq_status take_steps(run *r)
   return VQ_OK;
 }
 
+/* Another name, if somebody else has used it since. */
+static vq_status name_again(run *r)
+{
+  if (!r->name || access(r->name, F_OK))
+    return VQ_OK;
+  stream_close(&r->output);
+  free(r->name);
+  r->name = NULL;
+  VQ_TRY(request_name(&r->asked, &r->name));
+  return stream_out(&r->output, r->name);
+}
+
+static vq_status save(run *r, bool stopped)
+{
+  VQ_TRY(name_again(r));
+  VQ_TRY(vq_session_save(r->session, r->output.path));
+  progress_done(&r->progress, r->output.temporary ? "-" : r->output.path, r->step, stopped);
+  if (r->asked.origin.record && !r->asked.origin.snapshot)
+    origin_compare(&r->asked.origin, r->output.path);
+  return r->asked.progress == PROGRESS_JSON ? VQ_OK : stream_finish(&r->output, VQ_OK);
+}
+
 /* Saves what the last good step left, also after an error, which is then told. */
 static vq_status finish(run *r, vq_status status)
 {
   char why[4096] = "";
   if (status)
     snprintf(why, sizeof why, "%s", vq_error_message());
-  if (r->name && !access(r->name, F_OK)) { /* somebody else has used the name since */
-    stream_close(&r->output);
-    free(r->name);
-    r->name = NULL;
-    VQ_TRY(request_name(&r->asked, &r->name));
-    VQ_TRY(stream_out(&r->output, r->name));
-  }
   if (r->note && (r->step % r->asked.snapshot_every || r->step == 0))
     take_snapshot(r);
-  vq_status saved = vq_session_save(r->session, r->output.path);
-  if (!saved)
-    progress_done(&r->progress, r->output.temporary ? "-" : r->output.path, r->step, interrupted() || status);
-  else
-    progress_clear(&r->progress);
-  if (!saved && r->asked.origin.record && !r->asked.origin.snapshot)
-    origin_compare(&r->asked.origin, r->output.path);
-  if (!saved && (r->asked.progress != PROGRESS_JSON))
-    saved = stream_finish(&r->output, VQ_OK);
+  progress_clear(&r->progress);
+  vq_status filmed = frames_close(&r->frames, r->session, r->step);
+  if (filmed && !status) {
+    status = filmed;
+    snprintf(why, sizeof why, "%s", vq_error_message());
+  }
+  vq_status saved = save(r, interrupted() || status);
   if (status && !saved)
     vq_fail(status, "%s", why);
   else if (status)
@@ -171,6 +189,7 @@ static vq_status finish(run *r, vq_status status)
 static void clear(run *r)
 {
   stream_close(&r->output);
+  frames_abandon(&r->frames);
   vq_session_free(r->session);
   free(r->name);
   free(r->beside);
@@ -222,7 +241,7 @@ const command command_generate = {
         "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
         "the networks in use.\n\n"
         "Not in this version yet: --recipe, --optimizer, --augment, --cutout-chunk, --init-weight, --ema, "
-        "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --frames, --video, --zoom, "
+        "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --zoom, "
         "--preview, --config, --print-tape.",
     .examples = "  vqgen \"a red circle on a blue background\"\n"
                 "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"

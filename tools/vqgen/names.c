@@ -7,8 +7,7 @@
 
 const char *const names_later_options =
     "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|count|"
-    "frames|"
-    "video|zoom|preview|config|print-tape";
+    "zoom|preview|config|print-tape";
 
 const char *const names_later_commands = "convert|inspect|batch|doctor";
 
@@ -41,9 +40,9 @@ static const struct {
     {NULL, "--cut_pow", "--cut-power X"},
     {"-sd", NULL, "--seed N"},
     {"-opt", "--optimiser", LATER("--optimizer")},
-    {"-vid", NULL, LATER("--video")},
-    {"-vl", "--video_length", LATER("--video")},
-    {"-ofps", "--output_video_fps", LATER("--video")},
+    {"-vid", NULL, "--video FILE"},
+    {"-vl", "--video_length", "--fps X"},
+    {"-ofps", "--output_video_fps", "--fps X"},
     {"-ifps", "--input_video_fps", LATER("--video")},
     {"-vsd", "--video_style_dir", LATER("--video")},
     {"-zvid", "--zoom_video", LATER("--zoom")},

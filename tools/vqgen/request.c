@@ -89,6 +89,13 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
             "message in the lowest bits and its fields; none"),
       FIELD(0, "model-name", "TEXT", "what the notebook's fields call the VQGAN, if not by its own name"),
       FIELD(0, "quality", "N", "of a JPEG, 1 to 100"),
+      {0, "frames", "DIR", set_text, &r->frames,
+       "write the picture of each step there, 000000.png, 000001.png ..."},
+      {0, "video", "FILE", set_text, &r->video,
+       "make a video of them, by ffmpeg: .mp4, .mkv, .mov, .webm, .gif; or an animated PNG without it: .apng"},
+      {0, "video-every", "N", set_count, &r->video_every, "frames and video show every N-th step, and the last",
+       "1", 1, 1e9},
+      {0, "fps", "X", set_number, &r->fps, "frames a second", "10 to 30, as 15 seconds want", 0.01, 600},
       {0, "snapshot", "FILE", set_text, &r->snapshot,
        "write all that `vqgen resume FILE` needs to go on, and again at the end"},
       {0, "snapshot-every", "N", set_count, &r->snapshot_every, "so often", "100", 1, 1e9},
@@ -279,7 +286,7 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
 {
   asked question;
   bool plan = c == &command_plan;
-  *r = (request){.save_every = 50, .snapshot_every = 100, .plan = plan};
+  *r = (request){.save_every = 50, .snapshot_every = 100, .video_every = 1, .plan = plan};
   set_defaults(r);
   vq_status read = with_table(r, c, argc, argv, false, &question);
   if (!read && open && question == ASKED_NOTHING)

@@ -21,9 +21,12 @@ typedef struct request {
   words words;             /* PROMPT arguments */
   vq_prompt *prompt;
   int prompts;
-  char *standard_input; /* where a prompt is - */
-  const char *output;   /* NULL: from the prompts */
-  int64_t save_every;   /* 0: never */
+  char *standard_input;       /* where a prompt is - */
+  const char *output;         /* NULL: from the prompts */
+  int64_t save_every;         /* 0: never */
+  const char *frames, *video; /* a folder and a file; NULL: none */
+  int64_t video_every;
+  double fps;           /* 0: as 15 seconds want */
   const char *snapshot; /* NULL: none */
   int64_t snapshot_every;
   origin origin;
