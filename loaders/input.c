@@ -1,5 +1,5 @@
 /* input.c -- maps files; a table of the beginnings by which the usual mistakes are told. */
-#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* madvise */
 #include "loaders/input.h"
 
 #include <errno.h>
@@ -71,6 +71,14 @@ void vq_input_close(vq_input *input)
     munmap((void *)input->data, input->bytes);
   }
   *input = (vq_input){0};
+}
+
+void vq_input_forget(const void *data, size_t bytes)
+{
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)data + page - 1) / page * page;
+  uintptr_t to = ((uintptr_t)data + bytes) / page * page;
+  if (from < to)
+    (void)madvise((void *)from, to - from, MADV_DONTNEED); /* a hint: nothing depends on it */
 }
 
 #define PICTURE  "convert it to PNG or JPEG", true

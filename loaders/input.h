@@ -17,6 +17,9 @@ typedef struct vq_input {
 vq_status vq_input_open(vq_input *out, const char *path);
 void vq_input_close(vq_input *input);
 
+/* These bytes of an open file will hardly be read again: its whole pages among them need not stay in memory. */
+void vq_input_forget(const void *data, size_t bytes);
+
 typedef struct vq_input_kind {
   const char *name;   /* "a zip archive": completes "the file is ..." */
   const char *advice; /* what to do with it where something else was wanted */

@@ -1,6 +1,7 @@
 /* network.c -- reads a network's settings from its file's metadata and hands its weights to the nets. */
 #include "runtime/network.h"
 
+#include "loaders/input.h"
 #include "loaders/safetensors.h"
 
 #include <jansson.h>
@@ -31,11 +32,13 @@ static bool find_shape(const void *user, const char *name, int *rank, int64_t *d
 static vq_status read_values(const void *user, const char *name, vq_real *out)
 {
   const vq_network *net = user;
+  const vq_file_tensor *tensor = vq_safetensors_find(net->file, name);
 #ifdef VQ_DOUBLE
-  vq_file_tensor_read_f64(vq_safetensors_find(net->file, name), out);
+  vq_file_tensor_read_f64(tensor, out);
 #else
-  vq_file_tensor_read_f32(vq_safetensors_find(net->file, name), out);
+  vq_file_tensor_read_f32(tensor, out);
 #endif
+  vq_input_forget(tensor->data, tensor->bytes);
   return VQ_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd.h"
 
 #define ROW 256 /* elements are handed out in rows of this many */
 
@@ -21,12 +22,12 @@ static int64_t end(const vq_call *c, int64_t row)
   return row * ROW < count ? row * ROW : count;
 }
 
-static vq_real quick_value(vq_real x)
+static inline vq_real quick_value(vq_real x)
 {
   return x / (1 + vq_exp((vq_real)-1.702 * x));
 }
 
-static vq_real quick_slope(vq_real x)
+static inline vq_real quick_slope(vq_real x)
 {
   vq_real s = 1 / (1 + vq_exp((vq_real)-1.702 * x));
   return s + (vq_real)1.702 * x * s * (1 - s);
@@ -54,25 +55,27 @@ static vq_real tanh_slope(vq_real y)
 }
 
 /* The two loops over rows of elements: y = value(x), and dx (+)= dy slope(v), v the elements of FROM. */
-#define DEFINE_LOOPS(name, value, slope, FROM)                          \
-  static void name##_values(const vq_call *c, int64_t from, int64_t to) \
-  {                                                                     \
-    const vq_real *x = vq_values(c->in[0]);                             \
-    vq_real *y = vq_values(c->out);                                     \
-    for (int64_t i = from * ROW, n = end(c, to); i < n; i++)            \
-      y[i] = value(x[i]);                                               \
-  }                                                                     \
-  static void name##_slopes(const vq_call *c, int64_t from, int64_t to) \
-  {                                                                     \
-    const vq_real *v = vq_values(FROM), *dy = vq_grad(c->out);          \
-    vq_real *dx = vq_grad(c->in[0]);                                    \
-    if (vq_adds(c, 0))                                                  \
-      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)          \
-        dx[i] += dy[i] * slope(v[i]);                                   \
-    else                                                                \
-      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)          \
-        dx[i] = dy[i] * slope(v[i]);                                    \
-  }
+#define DEFINE_LOOPS(name, value, slope, FROM)                                                \
+  static inline VQ_BODY void name##_values_body(const vq_call *c, int64_t from, int64_t to)   \
+  {                                                                                           \
+    const vq_real *x = vq_values(c->in[0]);                                                   \
+    vq_real *y = vq_values(c->out);                                                           \
+    for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                  \
+      y[i] = value(x[i]);                                                                     \
+  }                                                                                           \
+  static inline VQ_BODY void name##_slopes_body(const vq_call *c, int64_t from, int64_t to)   \
+  {                                                                                           \
+    const vq_real *v = vq_values(FROM), *dy = vq_grad(c->out);                                \
+    vq_real *dx = vq_grad(c->in[0]);                                                          \
+    if (vq_adds(c, 0))                                                                        \
+      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                \
+        dx[i] += dy[i] * slope(v[i]);                                                         \
+    else                                                                                      \
+      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                \
+        dx[i] = dy[i] * slope(v[i]);                                                          \
+  }                                                                                           \
+  VQ_LOOP(name##_values, (const vq_call *c, int64_t from, int64_t to), (c, from, to))         \
+  VQ_LOOP(name##_slopes, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 DEFINE_LOOPS(quick, quick_value, quick_slope, c->in[0])
 DEFINE_LOOPS(exact, exact_value, exact_slope, c->in[0])

@@ -9,6 +9,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/exp.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
 
@@ -111,18 +112,23 @@ static void product(bool ta, bool tb, int64_t m, int64_t n, int64_t k, vq_real a
 
 /* ---- forward ---- */
 
+/* The softmax of the keys that a query sees; the others get 0. */
+static inline VQ_BODY void softmax_body(vq_real *row, int64_t sees, int64_t keys, vq_real *lse)
+{
+  *lse = vq_softmax_row(row, sees);
+  for (int64_t j = sees; j < keys; j++)
+    row[j] = 0;
+}
+VQ_LOOP(softmax, (vq_real *row, int64_t sees, int64_t keys, vq_real *lse), (row, sees, keys, lse))
+
 static void forward_block(const plan *p, const block *b, vq_real *scores)
 {
   const vq_real *q = vq_values(p->call->in[0]) + b->qkv, *k = q + p->C, *v = k + p->C;
   vq_real *y = vq_values(p->call->out) + b->y, *lse = vq_values(p->call->saved) + b->row;
   int64_t ld = 3 * p->C, keys = p->causal ? b->first + b->n : p->T;
   product(false, true, b->n, keys, p->D, p->scale, q + b->first * ld, ld, k, ld, 0, scores, keys);
-  for (int64_t i = 0; i < b->n; i++) {
-    int64_t sees = p->causal ? b->first + i + 1 : keys;
-    lse[b->first + i] = vq_softmax_row(scores + i * keys, sees);
-    for (int64_t j = sees; j < keys; j++)
-      scores[i * keys + j] = 0;
-  }
+  for (int64_t i = 0; i < b->n; i++)
+    softmax(scores + i * keys, p->causal ? b->first + i + 1 : keys, keys, &lse[b->first + i]);
   product(false, false, b->n, p->D, keys, 1, scores, keys, v, ld, 0, y + b->first * p->C, p->C);
 }
 
@@ -144,6 +150,32 @@ static vq_status attention_forward_cpu(const vq_call *c)
 
 /* ---- backward ---- */
 
+/* A query's scores become the gradient of its scores, d being that of its softmax. */
+static inline VQ_BODY void query_row_body(vq_real *row, const vq_real *d, int64_t sees, int64_t keys, vq_real lse,
+                                          vq_real sum)
+{
+  for (int64_t j = 0; j < sees; j++)
+    row[j] = vq_exp(row[j] - lse) * (d[j] - sum);
+  for (int64_t j = sees; j < keys; j++)
+    row[j] = 0;
+}
+VQ_LOOP(query_row, (vq_real *row, const vq_real *d, int64_t sees, int64_t keys, vq_real lse, vq_real sum),
+        (row, d, sees, keys, lse, sum))
+
+/* A key's scores become its softmaxes, and d, the gradient of these, that of the scores. */
+static inline VQ_BODY void key_row_body(vq_real *row, vq_real *d, int64_t hidden, int64_t queries, const vq_real *lse,
+                                        const vq_real *sums)
+{
+  for (int64_t j = 0; j < hidden; j++)
+    row[j] = d[j] = 0;
+  for (int64_t j = hidden; j < queries; j++) {
+    row[j] = vq_exp(row[j] - lse[j]);
+    d[j] = row[j] * (d[j] - sums[j]);
+  }
+}
+VQ_LOOP(key_row, (vq_real *row, vq_real *d, int64_t hidden, int64_t queries, const vq_real *lse, const vq_real *sums),
+        (row, d, hidden, queries, lse, sums))
+
 /* dq of a block of query rows; and the block's row sums of dy y, which the blocks of keys will need. */
 static void query_block(const plan *p, const block *b, vq_real *P)
 {
@@ -156,13 +188,8 @@ static void query_block(const plan *p, const block *b, vq_real *P)
   product(false, true, b->n, keys, p->D, 1, dy + b->first * p->C, p->C, v, ld, 0, dP, keys);
   for (int64_t i = 0; i < b->n; i++) {
     int64_t t = b->first + i, sees = p->causal ? t + 1 : keys;
-    vq_real *row = P + i * keys, sum = vq_dot(dy + t * p->C, y + t * p->C, p->D);
-    const vq_real *d = dP + i * keys;
-    for (int64_t j = 0; j < sees; j++)
-      row[j] = vq_exp(row[j] - lse[t]) * (d[j] - sum);
-    for (int64_t j = sees; j < keys; j++)
-      row[j] = 0;
-    sums[t] = sum;
+    sums[t] = vq_dot(dy + t * p->C, y + t * p->C, p->D);
+    query_row(P + i * keys, dP + i * keys, sees, keys, lse[t], sums[t]);
   }
   product(false, false, b->n, p->D, keys, p->scale, P, keys, k, ld, vq_adds(p->call, 0), dq + b->first * ld, ld);
 }
@@ -180,16 +207,8 @@ static void key_block(const plan *p, const block *b, vq_real *P)
   q += from * ld;
   product(false, true, b->n, queries, p->D, p->scale, k + b->first * ld, ld, q, ld, 0, P, queries);
   product(false, true, b->n, queries, p->D, 1, v + b->first * ld, ld, dy, p->C, 0, dP, queries);
-  for (int64_t i = 0; i < b->n; i++) {
-    int64_t hidden = p->causal ? i : 0;
-    vq_real *row = P + i * queries, *d = dP + i * queries;
-    for (int64_t j = 0; j < hidden; j++)
-      row[j] = d[j] = 0;
-    for (int64_t j = hidden; j < queries; j++) {
-      row[j] = vq_exp(row[j] - lse[j]);
-      d[j] = row[j] * (d[j] - sums[j]);
-    }
-  }
+  for (int64_t i = 0; i < b->n; i++)
+    key_row(P + i * queries, dP + i * queries, p->causal ? i : 0, queries, lse, sums);
   product(false, false, b->n, p->D, queries, 1, P, queries, dy, p->C, beta, dv, ld);
   product(false, false, b->n, p->D, queries, p->scale, dP, queries, q, ld, beta, dk, ld);
 }

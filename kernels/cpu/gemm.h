@@ -1,4 +1,4 @@
-/* gemm.h -- matrix products on the CPU: the one seam behind which oneDNN may stand in for plain loops.
+/* gemm.h -- matrix products on the CPU: the one seam behind which oneDNN may stand in for our own loops.
  *
  * Row-major. op(A) is [m,k], op(B) is [k,n]; a transposed operand is stored the other way round. lda, ldb and ldc are
  * the elements from one stored row to the next.
@@ -20,15 +20,20 @@ typedef struct vq_gemm_args {
   vq_real beta; /* 0: c is only written, never read */
   vq_real *c;
   int64_t ldc;
+  const vq_real *bias, *skip; /* [n], and [m,n] with rows as C has them: added to the product. NULL: none */
 } vq_gemm_args;
 
-/* C = alpha op(A) op(B) + beta C, on the calling thread. For use inside a task. */
+/* C = alpha op(A) op(B) + beta C + bias + skip, on the calling thread. For use inside a task. */
 void vq_gemm(const vq_gemm_args *g);
+
+/* For what stands behind vq_gemm: makes C what the product is to be added to, where there is a bias or a skip; returns the
+ * arguments that are left. */
+vq_gemm_args vq_gemm_start(const vq_gemm_args *g);
 
 /* The same, cut into blocks of C that the pool's threads compute; the cut depends on m and n alone. */
 void vq_gemm_parallel(vq_threads *threads, const vq_gemm_args *g);
 
-/* "plain loops" or "oneDNN 2.6.3" */
+/* "own loops, AVX2", "oneDNN 2.6.3", or the oracle's "plain loops" */
 const char *vq_gemm_backend(void);
 
 #endif

@@ -1,14 +1,23 @@
-/* gemm_onednn.c -- matrix products by oneDNN 2 or 3, one thread a call. */
-#include "kernels/cpu/gemm.h"
+/* gemm_onednn.c -- matrix products by oneDNN, one thread a call. Contract: gemm_onednn.h. */
+#include "kernels/cpu/gemm_onednn.h"
 
 #include <signal.h>
 
 #include <dnnl.h>
 #include <omp.h>
 
+bool vq_onednn_is_faster(void)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+  return __builtin_cpu_supports("avx512f");
+#else
+  return true;
+#endif
+}
+
 /* oneDNN takes as many threads as OpenMP offers to the calling thread. The library shares work out itself, so that bits
  * do not depend on the number of threads: each call gets one, and the caller's own setting is put back. */
-void vq_gemm(const vq_gemm_args *g)
+void vq_gemm_onednn(const vq_gemm_args *g)
 {
   int threads = omp_get_max_threads();
   sigset_t all, before;
@@ -26,7 +35,7 @@ void vq_gemm(const vq_gemm_args *g)
 #define TEXT2(x) #x
 #define TEXT(x)  TEXT2(x)
 
-const char *vq_gemm_backend(void)
+const char *vq_onednn_name(void)
 {
   return "oneDNN " TEXT(DNNL_VERSION_MAJOR) "." TEXT(DNNL_VERSION_MINOR) "." TEXT(DNNL_VERSION_PATCH);
 }

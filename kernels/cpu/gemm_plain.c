@@ -1,4 +1,4 @@
-/* gemm_plain.c -- matrix products as plain loops, in vq_real: the build without oneDNN, and the double oracle. */
+/* gemm_plain.c -- matrix products as plain loops: the double oracle. */
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/reduce.h"
 
@@ -41,14 +41,15 @@ static void columns_by_rows(const vq_gemm_args *g)
     }
 }
 
-void vq_gemm(const vq_gemm_args *g)
+void vq_gemm(const vq_gemm_args *whole)
 {
-  if (!g->tb)
-    rows_by_columns(g);
-  else if (g->ta)
-    columns_by_rows(g);
+  vq_gemm_args g = vq_gemm_start(whole);
+  if (!g.tb)
+    rows_by_columns(&g);
+  else if (g.ta)
+    columns_by_rows(&g);
   else
-    rows_by_rows(g);
+    rows_by_rows(&g);
 }
 
 const char *vq_gemm_backend(void)

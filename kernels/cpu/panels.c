@@ -1,4 +1,4 @@
-/* panels.c -- matrix products with a laid-out operand. Contract: panels.h.
+/* panels.c -- rows times a panel. Contract: panels.h.
  *
  * A block of ROWS x VQ_PANEL sums stays in registers (12 of AVX2's 16) while k runs: for each k, two vectors of B and one
  * number of each row of A.
@@ -18,53 +18,56 @@
 
 typedef vq_real vector __attribute__((vector_size(WIDE * sizeof(vq_real)), aligned(sizeof(vq_real))));
 
-static inline VQ_BODY void block(int rows, int64_t k, const vq_real *a, int64_t lda, const vq_real *b, vq_real *c,
-                                 int64_t ldc)
+typedef struct product {
+  int64_t k;
+  const vq_real *a;
+  int64_t lda;
+  const vq_real *panel;
+  vq_real alpha, beta;
+  vq_real *c;
+  int64_t ldc;
+} product;
+
+static inline VQ_BODY void block(int rows, const product *g, int64_t from)
 {
+  const vq_real *a = g->a + from * g->lda, *panel = g->panel;
+  const int64_t k = g->k, lda = g->lda;
   vector sum[ROWS][VECTORS];
   for (int i = 0; i < rows; i++)
     for (int v = 0; v < VECTORS; v++)
       sum[i][v] = (vector){0};
-  for (int64_t p = 0; p < k; p++, b += VQ_PANEL) {
-    const vector *at = (const vector *)b;
+  for (int64_t p = 0; p < k; p++, panel += VQ_PANEL) {
+    const vector *at = (const vector *)panel;
     for (int i = 0; i < rows; i++)
       for (int v = 0; v < VECTORS; v++)
         sum[i][v] += a[i * lda + p] * at[v];
   }
   for (int i = 0; i < rows; i++)
-    for (int v = 0; v < VECTORS; v++)
-      ((vector *)(c + i * ldc))[v] = sum[i][v];
+    for (int v = 0; v < VECTORS; v++) {
+      vector *c = (vector *)(g->c + (from + i) * g->ldc) + v;
+      *c = g->beta != 0 ? g->alpha * sum[i][v] + g->beta * *c : g->alpha * sum[i][v];
+    }
 }
 
-/* The rows that are left: the compiler makes a block of each number of rows. */
-static inline VQ_BODY void rest(int rows, int64_t k, const vq_real *a, int64_t lda, const vq_real *b, vq_real *c,
-                                int64_t ldc)
-{
-  switch (rows) {
-  case 1: block(1, k, a, lda, b, c, ldc); break;
-  case 2: block(2, k, a, lda, b, c, ldc); break;
-  case 3: block(3, k, a, lda, b, c, ldc); break;
-  case 4: block(4, k, a, lda, b, c, ldc); break;
-  case 5: block(5, k, a, lda, b, c, ldc); break;
-  default: break;
-  }
-}
-
-static inline VQ_BODY void panel_body(int64_t m, int64_t k, const vq_real *a, int64_t lda, const vq_real *b, vq_real *c,
-                                      int64_t ldc)
+/* The compiler makes a block of each number of rows. */
+static inline VQ_BODY void rows_body(int64_t m, const product *g)
 {
   int64_t i = 0;
   for (; i + ROWS <= m; i += ROWS)
-    block(ROWS, k, a + i * lda, lda, b, c + i * ldc, ldc);
-  rest((int)(m - i), k, a + i * lda, lda, b, c + i * ldc, ldc);
+    block(ROWS, g, i);
+  switch (m - i) {
+  case 1: block(1, g, i); break;
+  case 2: block(2, g, i); break;
+  case 3: block(3, g, i); break;
+  case 4: block(4, g, i); break;
+  case 5: block(5, g, i); break;
+  default: break;
+  }
 }
+VQ_LOOP(rows, (int64_t m, const product *g), (m, g))
 
-VQ_LOOP(panel, (int64_t m, int64_t k, const vq_real *a, int64_t lda, const vq_real *b, vq_real *c, int64_t ldc),
-        (m, k, a, lda, b, c, ldc))
-
-void vq_panel_product(int64_t m, int64_t panels, int64_t k, const vq_real *a, int64_t lda, const vq_real *b, vq_real *c,
-                      int64_t ldc)
+void vq_panel_product(int64_t m, int64_t k, const vq_real *a, int64_t lda, const vq_real *panel, vq_real alpha,
+                      vq_real beta, vq_real *c, int64_t ldc)
 {
-  for (int64_t j = 0; j < panels; j++)
-    panel(m, k, a, lda, b + j * k * VQ_PANEL, c + j * VQ_PANEL, ldc);
+  rows(m, &(product){k, a, lda, panel, alpha, beta, c, ldc});
 }

@@ -1,7 +1,6 @@
-/* panels.h -- matrix products with an operand that is laid out once and used many times.
+/* panels.h -- the innermost loop of matrix products: a few rows of A times a panel of B.
  *
- * B [k,n] as panels of VQ_PANEL columns, [n / VQ_PANEL, k, VQ_PANEL]: what the innermost loop reads lies one after the
- * other. n is a multiple of VQ_PANEL.
+ * A panel is VQ_PANEL columns of B [k,n], one row of it after the other, [k, VQ_PANEL]: what the loop reads lies in one piece.
  */
 #ifndef VQ_KERNELS_CPU_PANELS_H
 #define VQ_KERNELS_CPU_PANELS_H
@@ -10,8 +9,9 @@
 
 #define VQ_PANEL 16
 
-/* C [m, panels * VQ_PANEL] = A [m,k] B, on the calling thread; every element's k products are added in order. */
-void vq_panel_product(int64_t m, int64_t panels, int64_t k, const vq_real *a, int64_t lda, const vq_real *b, vq_real *c,
-                      int64_t ldc);
+/* c[i,j] = alpha (sum over k of a[i,k] panel[k,j]) + beta c[i,j], i < m, j < VQ_PANEL; with beta 0, c is not read. The k products
+ * of an element are added in order. On the calling thread. */
+void vq_panel_product(int64_t m, int64_t k, const vq_real *a, int64_t lda, const vq_real *panel, vq_real alpha,
+                      vq_real beta, vq_real *c, int64_t ldc);
 
 #endif

@@ -43,6 +43,11 @@ static inline bool vq_cpu_has_avx2(void)
       name##_any arguments;                   \
   }
 #else
+static inline bool vq_cpu_has_avx2(void)
+{
+  return false;
+}
+
 #define VQ_LOOP(name, parameters, arguments) \
   static void name parameters                \
   {                                          \

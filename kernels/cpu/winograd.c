@@ -294,8 +294,9 @@ static void run_task(const job *j, int64_t task, vq_real *seen, vq_real *made, c
     see(j->m, pixel, a->ci, seen + t * a->ci, TILES * a->ci);
   }
   for (int p = 0; p < j->side * j->side; p++)
-    vq_panel_product(tiles, columns / VQ_PANEL, a->ci, seen + p * TILES * a->ci, a->ci,
-                     a->form + (p * a->co + from) * a->ci, made + p * TILES * columns, columns);
+    for (int64_t o = 0; o < columns; o += VQ_PANEL)
+      vq_panel_product(tiles, a->ci, seen + p * TILES * a->ci, a->ci, a->form + (p * a->co + from + o) * a->ci, 1, 0,
+                       made + p * TILES * columns + o, columns);
   for (int64_t t = 0; t < tiles; t++)
     put(a, j->m, place_of(j, first + t), from, columns, made + t * columns, TILES * columns);
 }

@@ -4,6 +4,7 @@
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/reduce.h"
+#include "kernels/cpu/simd.h"
 
 #include <string.h>
 
@@ -36,13 +37,14 @@ static vq_status add_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   return check_pair(c, "add", out);
 }
 
-static void add_rows(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void add_rows_body(const vq_call *c, int64_t from, int64_t to)
 {
   const vq_real *a = vq_values(c->in[0]), *b = vq_values(c->in[1]);
   vq_real *y = vq_values(c->out);
   for (int64_t i = start(c, from), n = start(c, to); i < n; i++)
     y[i] = a[i] + b[i];
 }
+VQ_LOOP(add_rows, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status add_forward_cpu(const vq_call *c)
 {

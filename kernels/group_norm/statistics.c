@@ -3,6 +3,7 @@
 
 #include "kernels/activation/activation.h"
 #include "kernels/check.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
 
@@ -101,7 +102,7 @@ static void look_up_statistics(const vq_norm *a, block *k)
 
 /* Each channel's mean in the slab and its sum of squared differences from it. The differences' own sum, which would be
  * zero without rounding, corrects both. */
-static void measure_block(const vq_norm *a, block *k)
+static inline VQ_BODY void measure_block_body(const vq_norm *a, block *k)
 {
   const vq_real *x = a->x + k->at;
   vq_real mean[CHANNELS] = {0}, off[CHANNELS] = {0}, square[CHANNELS] = {0};
@@ -122,6 +123,7 @@ static void measure_block(const vq_norm *a, block *k)
     k->found[a->channels + c] = square[c] - off[c] * correction;
   }
 }
+VQ_LOOP(measure_block, (const vq_norm *a, block *k), (a, k))
 
 static void measure_task(void *context, int64_t task)
 {
@@ -165,7 +167,7 @@ void vq_norm_measure(vq_threads *threads, const vq_norm *a, void *scratch)
   vq_parallel(threads, a->n * a->groups, merge_task, &j);
 }
 
-static void apply_block(const vq_norm *a, const block *k, vq_real *y)
+static inline VQ_BODY void apply_block_body(const vq_norm *a, const block *k, vq_real *y)
 {
   const vq_real *x = a->x + k->at, *g = a->g + k->channel, *b = a->b + k->channel;
   y += k->at;
@@ -176,6 +178,7 @@ static void apply_block(const vq_norm *a, const block *k, vq_real *y)
       y[c] = vq_silu_value(y[c]);
   }
 }
+VQ_LOOP(apply_block, (const vq_norm *a, const block *k, vq_real *y), (a, k, y))
 
 static void apply_task(void *context, int64_t task)
 {
@@ -196,16 +199,17 @@ void vq_norm_apply(vq_threads *threads, const vq_norm *a, vq_real *y)
 /* ---- backward ---- */
 
 /* dv = dy act'(v), in place. */
-static void slope_block(const vq_norm *a, const block *k, vq_real *dv)
+static inline VQ_BODY void slope_block_body(const vq_norm *a, const block *k, vq_real *dv)
 {
   const vq_real *x = a->x + k->at, *g = a->g + k->channel, *b = a->b + k->channel;
   for (int64_t p = 0; p < k->pixels; p++, x += k->stride, dv += k->stride)
     for (int64_t c = 0; c < k->channels; c++)
       dv[c] *= vq_silu_slope((x[c] - k->mean[c]) * k->rstd[c] * g[c] + b[c]);
 }
+VQ_LOOP(slope_block, (const vq_norm *a, const block *k, vq_real *dv), (a, k, dv))
 
 /* The slab's sum of dv and of dv u for each channel. */
-static void sum_block(const vq_norm *a, const block *k, const vq_real *dv)
+static inline VQ_BODY void sum_block_body(const vq_norm *a, const block *k, const vq_real *dv)
 {
   const vq_real *x = a->x + k->at;
   vq_real plain[CHANNELS] = {0}, times[CHANNELS] = {0};
@@ -219,6 +223,7 @@ static void sum_block(const vq_norm *a, const block *k, const vq_real *dv)
     k->found[a->channels + c] = times[c];
   }
 }
+VQ_LOOP(sum_block, (const vq_norm *a, const block *k, const vq_real *dv), (a, k, dv))
 
 static void sum_task(void *context, int64_t task)
 {
@@ -250,7 +255,7 @@ static void group_task(void *context, int64_t task)
   j->group[2 * task + 1] = (vq_real)(times / (double)(a->pixels * wide));
 }
 
-static void dx_block(const slab_job *j, const block *k)
+static inline VQ_BODY void dx_block_body(const slab_job *j, const block *k)
 {
   const vq_norm *a = j->a;
   const vq_real *x = a->x + k->at, *g = a->g + k->channel, *dv = j->d->dv + k->at;
@@ -266,6 +271,7 @@ static void dx_block(const slab_job *j, const block *k)
       vq_put(&dx[c], j->d->adds_dx, k->rstd[c] * (g[c] * dv[c] - A[c] - u * B[c]));
     }
 }
+VQ_LOOP(dx_block, (const slab_job *j, const block *k), (j, k))
 
 static void dx_task(void *context, int64_t task)
 {

@@ -5,6 +5,7 @@
 #include "kernels/cpu/columns.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/reduce.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
 
@@ -27,7 +28,7 @@ static vq_status layer_norm_shape(const vq_call *c, vq_shape *out, vq_shape *sav
   return VQ_OK;
 }
 
-static void forward_rows(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void forward_rows_body(const vq_call *c, int64_t from, int64_t to)
 {
   int64_t C = vq_last(c->out);
   const vq_real *g = vq_values(c->in[G]), *b = vq_values(c->in[B]);
@@ -42,6 +43,7 @@ static void forward_rows(const vq_call *c, int64_t from, int64_t to)
     saved[1] = rstd;
   }
 }
+VQ_LOOP(forward_rows, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status layer_norm_forward_cpu(const vq_call *c)
 {
@@ -68,7 +70,7 @@ static void sum_h(vq_real sums[2], const vq_real *dy, const vq_real *g, const vq
   sums[1] = vq_fold_lanes(hn) * saved[1];
 }
 
-static void dx_rows(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void dx_rows_body(const vq_call *c, int64_t from, int64_t to)
 {
   int64_t C = vq_last(c->out);
   const vq_real *g = vq_values(c->in[G]);
@@ -86,6 +88,7 @@ static void dx_rows(const vq_call *c, int64_t from, int64_t to)
         dx[j] = rstd * (dy[j] * g[j] - h - (x[j] - mean) * hn);
   }
 }
+VQ_LOOP(dx_rows, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 /* A block of columns of dg, rows in order. */
 static void dg_task(void *context, int64_t task)

@@ -4,7 +4,6 @@
 #include "kernels/check.h"
 #include "kernels/cpu/columns.h"
 #include "kernels/cpu/gemm.h"
-#include "kernels/cpu/parallel.h"
 
 enum { X, W, B, SKIP };
 
@@ -25,27 +24,13 @@ static vq_status linear_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   return VQ_OK;
 }
 
-/* y starts as b + skip, and the product is added to it. */
-static void start_rows(const vq_call *c, int64_t from, int64_t to)
-{
-  int64_t columns = vq_last(c->out);
-  const vq_real *b = c->in[B] ? vq_values(c->in[B]) : NULL, *skip = c->in[SKIP] ? vq_values(c->in[SKIP]) : NULL;
-  for (int64_t m = from; m < to; m++) {
-    vq_real *y = vq_values(c->out) + m * columns;
-    const vq_real *s = skip ? skip + m * columns : NULL;
-    for (int64_t o = 0; o < columns; o++)
-      y[o] = (b ? b[o] : 0) + (s ? s[o] : 0);
-  }
-}
-
 static vq_status linear_forward_cpu(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   int64_t M = vq_rows(x), I = w->dim[1], O = w->dim[0];
-  bool starts = c->in[B] || c->in[SKIP];
-  if (starts)
-    vq_parallel_rows(c, M, O, start_rows);
-  vq_gemm_args product = {false, true, M, O, I, 1, vq_values(x), I, vq_values(w), I, starts, vq_values(c->out), O};
+  vq_gemm_args product = {false, true, M, O, I, 1, vq_values(x), I, vq_values(w), I, 0, vq_values(c->out), O};
+  product.bias = c->in[B] ? vq_values(c->in[B]) : NULL;
+  product.skip = c->in[SKIP] ? vq_values(c->in[SKIP]) : NULL;
   vq_gemm_parallel(c->device->threads, &product);
   return VQ_OK;
 }

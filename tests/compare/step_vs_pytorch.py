@@ -24,22 +24,23 @@ TUNED = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "2000
 PROMPT = "a painting of an apple in a fruit bowl"
 
 
+def network_files(work):
+    return work / "speed-vqgan.safetensors", work / "speed-clip.safetensors"
+
+
 def make_networks(work):
-    """-> the files of both networks, made unless they are there"""
     import torch
 
     from bpe import synthetic_merges
     from models import CLIP, VQGAN
     from published_sizes import B32, F16, randomise, save
 
-    files = work / "speed-vqgan.safetensors", work / "speed-clip.safetensors"
-    if not all(f.exists() for f in files):
-        generator = torch.Generator().manual_seed(1)
-        config = dict(F16, n_embed=1024)
-        save(files[0], randomise(VQGAN(config, "vqgan"), generator), "vqgan", config)
-        merges = "\n".join(synthetic_merges(B32["vocab_size"] - 514))
-        save(files[1], randomise(CLIP(B32), generator), "clip", B32, merges=merges)
-    return files
+    vqgan, clip = network_files(work)
+    generator = torch.Generator().manual_seed(1)
+    config = dict(F16, n_embed=1024)
+    save(vqgan, randomise(VQGAN(config, "vqgan"), generator), "vqgan", config)
+    merges = "\n".join(synthetic_merges(B32["vocab_size"] - 514))
+    save(clip, randomise(CLIP(B32), generator), "clip", B32, merges=merges)
 
 
 def child(args):
@@ -54,7 +55,7 @@ def child(args):
 
     torch.set_num_threads(args.threads[0])
     vqgan, clip = VQGAN(dict(F16, n_embed=1024), "vqgan"), CLIP(B32)
-    for model, path in zip((vqgan, clip), make_networks(args.work)):
+    for model, path in zip((vqgan, clip), network_files(args.work)):
         arrays = tensorfile.read(path)[0]
         model.load_state_dict({name: torch.from_numpy(numpy.array(a)) for name, a in arrays.items()})
         model.eval().requires_grad_(False)
@@ -97,13 +98,18 @@ def main():
     parser.add_argument("--skip-torch", action="store_true", help="vqgen alone")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--make", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.make:
+        return make_networks(args.work)
     if args.steps:
         return child(args)
     if not args.vqgen:
         parser.error("give --vqgen PROGRAM")
     args.work.mkdir(parents=True, exist_ok=True)
-    networks = make_networks(args.work)
+    networks = network_files(args.work)
+    if not all(f.exists() for f in networks):  # by another process: a child's most memory counts its parent's at the start
+        subprocess.run([sys.executable, __file__, "--work", str(args.work), "--make"], check=True)
 
     results = []
     for size in args.size:

@@ -1,4 +1,4 @@
-/* conv_plain.c -- convolutions as matrix products: the build without oneDNN, and the double oracle.
+/* conv_strips.c -- convolutions as matrix products of strips, and the way to the other form that there is.
  *
  * A strip of output pixels is one product: the values that each pixel reads, side by side, [pixels, kh*kw*ci], times the
  * weights transposed. Tasks are strips, cut across the output channels too where a picture has few strips. They run in
@@ -56,18 +56,6 @@ size_t vq_conv_cpu_scratch(const vq_conv_args *a)
   return c.direct ? 0 : (size_t)(c.lanes * c.strip * a->kh * a->kw * a->ci) * sizeof(vq_real);
 }
 
-/* y starts as bias + skip, and the product is added to it. */
-static void start_rows(const vq_conv_args *a, int64_t from, int64_t to, int64_t column, int64_t columns)
-{
-  for (int64_t pixel = from; pixel < to; pixel++) {
-    vq_real *y = a->y + pixel * a->co + column;
-    const vq_real *skip = a->skip ? a->skip + pixel * a->co + column : NULL;
-    const vq_real *bias = a->bias ? a->bias + column : NULL;
-    for (int64_t o = 0; o < columns; o++)
-      y[o] = (bias ? bias[o] : 0) + (skip ? skip[o] : 0);
-  }
-}
-
 typedef struct job {
   const vq_conv_args *a;
   cut c;
@@ -80,11 +68,8 @@ static void run_task(const job *j, int64_t task, vq_real *buffer)
   int64_t reads = a->kh * a->kw * a->ci;
   int64_t from = task / j->c.across * j->c.strip, to = least(from + j->c.strip, a->n * a->oh * a->ow);
   int64_t column = task % j->c.across * j->c.columns, columns = least(j->c.columns, a->co - column);
-  bool starts = a->bias || a->skip;
   if (!j->c.direct)
     vq_im2col(a, from, to, 0, a->kh, 0, a->kw, buffer);
-  if (starts)
-    start_rows(a, from, to, column, columns);
   vq_gemm(&(vq_gemm_args){.tb = true,
                           .m = to - from,
                           .n = columns,
@@ -94,9 +79,11 @@ static void run_task(const job *j, int64_t task, vq_real *buffer)
                           .lda = reads,
                           .b = a->weight + column * reads,
                           .ldb = reads,
-                          .beta = starts || a->add,
+                          .beta = a->add,
                           .c = a->y + from * a->co + column,
-                          .ldc = a->co});
+                          .ldc = a->co,
+                          .bias = a->bias ? a->bias + column : NULL,
+                          .skip = a->skip ? a->skip + from * a->co + column : NULL});
 }
 
 static void lane_task(void *context, int64_t lane)

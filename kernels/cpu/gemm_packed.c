@@ -1,0 +1,147 @@
+/* gemm_packed.c -- matrix products by our own loops, or by oneDNN where the processor has wider vectors than those know.
+ * Contract: gemm.h.
+ *
+ * A block of B, DEPTH x COLUMNS, is laid out as panels in memory of this thread (a second-level cache holds it), and then
+ * meets the rows of A. The sizes of the blocks were measured (SPEED.md).
+ */
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/panels.h"
+#include "kernels/cpu/simd.h"
+
+#ifdef VQ_ONEDNN
+#include "kernels/cpu/gemm_onednn.h"
+#endif
+
+#define DEPTH   384
+#define COLUMNS 96
+#define ROWS    96 /* of a block of A that is stored transposed, and so is turned first */
+
+static int64_t least(int64_t a, int64_t b)
+{
+  return a < b ? a : b;
+}
+
+typedef vq_real eight __attribute__((vector_size(8 * sizeof(vq_real)), aligned(sizeof(vq_real))));
+
+/* to[q * VQ_PANEL + c] = from[c * ld + q] for c, q < 8: neighbours are exchanged, then pairs, then fours. */
+static inline VQ_BODY void turn_eight(const vq_real *from, int64_t ld, vq_real *to)
+{
+  eight a[8], b[8];
+  for (int c = 0; c < 8; c++)
+    a[c] = *(const eight *)(from + c * ld);
+  for (int c = 0; c < 8; c += 2) {
+    b[c] = __builtin_shufflevector(a[c], a[c + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    b[c + 1] = __builtin_shufflevector(a[c], a[c + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int c = 0; c < 8; c += 4)
+    for (int i = c; i < c + 2; i++) {
+      a[i] = __builtin_shufflevector(b[i], b[i + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      a[i + 2] = __builtin_shufflevector(b[i], b[i + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; i++) {
+    *(eight *)(to + i * VQ_PANEL) = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    *(eight *)(to + (i + 4) * VQ_PANEL) = __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+/* from [.., k] with n rows, or [k, ..]: panels [n / VQ_PANEL rounded up, k, VQ_PANEL], zeros where n ends. */
+static inline VQ_BODY void lay_out_body(bool transposed, const vq_real *from, int64_t ld, int64_t k, int64_t n,
+                                        vq_real *panels)
+{
+  for (int64_t j = 0; j < n; j += VQ_PANEL, panels += k * VQ_PANEL) {
+    int64_t columns = n - j < VQ_PANEL ? n - j : VQ_PANEL;
+    if (columns < VQ_PANEL)
+      for (int64_t i = 0; i < k * VQ_PANEL; i++)
+        panels[i] = 0;
+    if (!transposed)
+      for (int64_t p = 0; p < k; p++)
+        for (int64_t c = 0; c < columns; c++)
+          panels[p * VQ_PANEL + c] = from[p * ld + j + c];
+    else {
+      int64_t p = 0;
+      for (; columns == VQ_PANEL && p + 8 <= k; p += 8)
+        for (int64_t c = 0; c < VQ_PANEL; c += 8)
+          turn_eight(from + (j + c) * ld + p, ld, panels + p * VQ_PANEL + c);
+      for (; p < k; p++)
+        for (int64_t c = 0; c < columns; c++)
+          panels[p * VQ_PANEL + c] = from[(j + c) * ld + p];
+    }
+  }
+}
+VQ_LOOP(lay_out, (bool transposed, const vq_real *from, int64_t ld, int64_t k, int64_t n, vq_real *panels),
+        (transposed, from, ld, k, n, panels))
+
+static void turn(const vq_real *from, int64_t ld, int64_t rows, int64_t k, vq_real *to)
+{
+  for (int64_t p = 0; p < k; p++)
+    for (int64_t i = 0; i < rows; i++)
+      to[i * k + p] = from[p * ld + i];
+}
+
+/* A panel of fewer columns is computed beside C, and what there is of it copied. */
+static void narrow(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t lda, const vq_real *panel, vq_real alpha,
+                   vq_real beta, vq_real *c, int64_t ldc)
+{
+  vq_real tile[ROWS * VQ_PANEL];
+  for (int64_t from = 0; from < m; from += ROWS) {
+    int64_t rows = least(ROWS, m - from);
+    vq_panel_product(rows, k, a + from * lda, lda, panel, alpha, 0, tile, VQ_PANEL);
+    for (int64_t i = 0; i < rows; i++)
+      for (int64_t j = 0; j < n; j++) {
+        vq_real *to = c + (from + i) * ldc + j, made = tile[i * VQ_PANEL + j];
+        *to = beta != 0 ? made + beta * *to : made;
+      }
+  }
+}
+
+/* Rows of A [m,k] times all panels. */
+static void all_panels(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t lda, const vq_real *panels,
+                       vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
+{
+  for (int64_t j = 0; j < n; j += VQ_PANEL, panels += k * VQ_PANEL)
+    if (n - j >= VQ_PANEL)
+      vq_panel_product(m, k, a, lda, panels, alpha, beta, c + j, ldc);
+    else
+      narrow(m, n - j, k, a, lda, panels, alpha, beta, c + j, ldc);
+}
+
+static void packed(const vq_gemm_args *g)
+{
+  vq_real panels[DEPTH * COLUMNS], turned[ROWS * DEPTH];
+  for (int64_t j = 0; j < g->n; j += COLUMNS)
+    for (int64_t p = 0; p < g->k; p += DEPTH) {
+      int64_t n = least(COLUMNS, g->n - j), k = least(DEPTH, g->k - p);
+      vq_real beta = p ? 1 : g->beta, *c = g->c + j;
+      lay_out(g->tb, g->tb ? g->b + j * g->ldb + p : g->b + p * g->ldb + j, g->ldb, k, n, panels);
+      if (!g->ta) {
+        all_panels(g->m, n, k, g->a + p, g->lda, panels, g->alpha, beta, c, g->ldc);
+        continue;
+      }
+      for (int64_t i = 0; i < g->m; i += ROWS) {
+        int64_t rows = least(ROWS, g->m - i);
+        turn(g->a + p * g->lda + i, g->lda, rows, k, turned);
+        all_panels(rows, n, k, turned, k, panels, g->alpha, beta, c + i * g->ldc, g->ldc);
+      }
+    }
+}
+
+void vq_gemm(const vq_gemm_args *whole)
+{
+  vq_gemm_args g = vq_gemm_start(whole);
+#ifdef VQ_ONEDNN
+  if (vq_onednn_is_faster()) {
+    vq_gemm_onednn(&g);
+    return;
+  }
+#endif
+  packed(&g);
+}
+
+const char *vq_gemm_backend(void)
+{
+#ifdef VQ_ONEDNN
+  if (vq_onednn_is_faster())
+    return vq_onednn_name();
+#endif
+  return vq_cpu_has_avx2() ? "own loops, AVX2" : "own loops";
+}
