@@ -12,7 +12,7 @@
 #define __has_feature(x) 0
 #endif
 #if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
-enum { FIRST = 0, MOST = 0 };
+enum { FIRST = 1, MOST = 1 };
 #else
 enum { FIRST = 1 << 12, MOST = 1 << 20 };
 #endif

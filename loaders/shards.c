@@ -76,7 +76,8 @@ static vq_status check_map(vq_checkpoint *c, const json_t *map)
 {
   const char *name;
   json_t *file;
-  qsort(c->slot.at, (size_t)c->slot.count, sizeof *c->slot.at, by_name);
+  if (c->slot.count > 0)
+    qsort(c->slot.at, (size_t)c->slot.count, sizeof *c->slot.at, by_name);
   json_object_foreach((json_t *)map, name, file)
   {
     const vq_checkpoint_slot *s =
