@@ -91,7 +91,7 @@ vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *k, vq_tensor *picture, const 
     memcpy(k->boxes + 3 * i, boxes + 3 * (i < rows ? i : rows - 1), 3 * sizeof *boxes);
   for (int i = 0; i < 2; i++) {
     table *axis = &k->axis[i];
-    vq_status status = vq_bands_fill(&k->bands, k->boxes, i, axis->index, axis->weight);
+    vq_status status = vq_bands_fill(&k->bands, k->boxes, NULL, i, axis->index, axis->weight);
     if (status)
       return vq_tape_fail(t, status);
     index[i] = vq_leaf(t, &axis->index_shape, axis->index, false);

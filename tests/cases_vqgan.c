@@ -156,7 +156,7 @@ static void fill_tables(const vq_bands *bands, const int32_t *boxes, int input, 
   vq_shape i = vq_bands_index(bands, down ? bands->height : bands->width);
   vq_shape w = vq_bands_weight(bands, down ? bands->height : bands->width);
   if (input == 0 || vq_shape_bytes(&i) > sizeof index || vq_shape_bytes(&w) > sizeof weight ||
-      vq_bands_fill(bands, boxes, down, index, weight))
+      vq_bands_fill(bands, boxes, NULL, down, index, weight))
     return;
   if (input % 2)
     memcpy(host, index, vq_shape_bytes(&i));

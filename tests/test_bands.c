@@ -62,7 +62,7 @@ static vq_tensor *table(vq_tape *t, const vq_bands *sizes, int length, int start
   vq_shape index = vq_bands_index(b, length), weight = vq_bands_weight(b, length);
   int32_t *runs = malloc(vq_shape_bytes(&index));
   vq_real *values = malloc(vq_shape_bytes(&weight));
-  cr_assert(!vq_bands_fill(b, box, 0, runs, values), "%s", vq_error_message());
+  cr_assert(!vq_bands_fill(b, box, NULL, 0, runs, values), "%s", vq_error_message());
   vq_tensor *x = weights ? vq_leaf(t, &weight, values, false) : vq_leaf(t, &index, runs, false);
   free(runs);
   free(values);
@@ -140,7 +140,7 @@ static void check_sizes(vq_resample_kind kind, int side, int least, int most)
   vq_real *values = malloc(vq_shape_bytes(&weight));
   for (int size = least; size <= most; size++) {
     const int32_t box[3] = {most - size, 0, size};
-    cr_assert(!vq_bands_fill(&b, box, 0, runs, values), "%s", vq_error_message());
+    cr_assert(!vq_bands_fill(&b, box, NULL, 0, runs, values), "%s", vq_error_message());
     double forward = 0, back = 0;
     for (int i = 0; i < side; i++) {
       double sum = 0;
@@ -179,7 +179,7 @@ Test(bands, refuse_boxes)
   vq_real *values = malloc(vq_shape_bytes(&weight));
   const int32_t wrong[][3] = {{-1, 0, 8}, {0, H - 7, 8}, {W - 7, 0, 8}, {0, 0, 5}, {0, 0, 13}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    cr_expect(vq_bands_fill(&b, wrong[i], 0, runs, values) == VQ_ERR_ARGUMENT, "box %zu passes", i);
+    cr_expect(vq_bands_fill(&b, wrong[i], NULL, 0, runs, values) == VQ_ERR_ARGUMENT, "box %zu passes", i);
   vq_bands large = {VQ_RESAMPLE_AVERAGE, W, H, 8, 1, 6, H + 1, 0, 0};
   cr_expect(vq_bands_measure(&large) == VQ_ERR_ARGUMENT);
   free(runs);

@@ -51,7 +51,8 @@ static double radius(double u)
   e -= 0x1p52 + 1023;
   e = m > 0x1.6a09e667f3bcdp0 ? e + 1 : e;
   m = m > 0x1.6a09e667f3bcdp0 ? m / 2 : m;
-  double s = (m - 1) / (m + 1), z = s * s, p = 1.0 / 13;
+  double s = (m - 1) / (m + 1), z = s * s, p = 1.0 / 15;
+  p = p * z + 1.0 / 13;
   p = p * z + 1.0 / 11;
   p = p * z + 1.0 / 9;
   p = p * z + 1.0 / 7;
@@ -66,12 +67,14 @@ static void circle(uint32_t word, double *cosine, double *sine)
 {
   uint32_t quarter = (word + (1u << 29)) >> 30;
   double x = (double)(int32_t)(word - (quarter << 30)) * 0x1.921fb54442d18p-30, z = x * x;
-  double s = -1.0 / 39916800, c = 1.0 / 479001600;
+  double s = 1.0 / 6227020800, c = -1.0 / 87178291200;
+  s = s * z - 1.0 / 39916800;
   s = s * z + 1.0 / 362880;
   s = s * z - 1.0 / 5040;
   s = s * z + 1.0 / 120;
   s = s * z - 1.0 / 6;
   s = s * z * x + x;
+  c = c * z + 1.0 / 479001600;
   c = c * z - 1.0 / 3628800;
   c = c * z + 1.0 / 40320;
   c = c * z - 1.0 / 720;

@@ -145,11 +145,11 @@ static bool add_back(const vq_bands *b, const axis *a, int p, int i, double weig
   return true;
 }
 
-static bool fill_axis(const vq_bands *b, const axis *a, run *r, int start, int n)
+static bool fill_axis(const vq_bands *b, const axis *a, run *r, int start, int n, bool mirror)
 {
   bool fits = true;
   for (int i = 0; i < b->side && fits; i++) {
-    make_run(b, r, n, i);
+    make_run(b, r, n, mirror ? b->side - 1 - i : i);
     fits = r->count <= b->run;
     a->index[2 * i] = start + r->first;
     a->index[2 * i + 1] = r->count;
@@ -162,7 +162,8 @@ static bool fill_axis(const vq_bands *b, const axis *a, run *r, int start, int n
   return fits;
 }
 
-vq_status vq_bands_fill(const vq_bands *b, const int32_t *boxes, int which, int32_t *index, vq_real *weight)
+vq_status vq_bands_fill(const vq_bands *b, const int32_t *boxes, const bool *mirror, int which, int32_t *index,
+                        vq_real *weight)
 {
   int length = which ? b->height : b->width;
   int64_t weights = vq_bands_weight(b, length).dim[1];
@@ -178,7 +179,7 @@ vq_status vq_bands_fill(const vq_bands *b, const int32_t *boxes, int which, int3
       status = vq_fail(VQ_ERR_ARGUMENT,
                        "cutout %d, %d,%d of size %d, is not inside the picture of %dx%d, or not of %d to %d", j,
                        box[0], box[1], box[2], b->width, b->height, b->least, b->most);
-    else if (!fill_axis(b, &a, &r, box[which], box[2]))
+    else if (!fill_axis(b, &a, &r, box[which], box[2], mirror && mirror[j]))
       status = vq_fail(VQ_ERR_ARGUMENT, "a cutout of size %d does not fit the tables made for %d to %d", box[2],
                        b->least, b->most);
   }

@@ -72,31 +72,46 @@ static vq_status check_size(int W, int H)
   return W > 1 && H > 1 ? VQ_OK : vq_fail(VQ_ERR_ARGUMENT, "a picture of %dx%d cannot be warped", W, H);
 }
 
-vq_status vq_warp_affine(double M[9], int W, int H, const vq_warp_motion *a)
+vq_status vq_warp_by_affine(double M[9], int W, int H, const double A[9])
 {
-  double x = W / 2.0 - 0.5, y = H / 2.0 - 0.5, T[9];
-  double c = cos(a->degrees * radians), s = sin(a->degrees * radians);
-  double tan_x = tan(a->shear_x * radians), tan_y = tan(a->shear_y * radians);
-  double along = c * a->scale_x, across = -s * a->scale_y;
-  /* kornia keeps the middle where it is with `along` and `across` for both axes, whatever the scales */
-  double turn[9] = {along,
-                    across,
-                    (1 - along) * x - across * y + a->right,
-                    s * a->scale_x,
-                    c * a->scale_y,
-                    across * x + (1 - along) * y + a->down,
-                    0,
-                    0,
-                    1};
-  double shear[9] = {1, -tan_x, tan_x * y, -tan_y, 1 + tan_x * tan_y, tan_y * (tan_x * y + x), 0, 0, 1};
+  const double last[3] = {0, 0, 1};
+  double T[9];
   VQ_TRY(check_size(W, H));
-  product(M, turn, shear);
+  memmove(M, A, 6 * sizeof *M);
+  memcpy(M + 6, last, sizeof last);
   VQ_TRY(inverse(M, M));
   gridded(T, W, H);
   product(M, M, T);
   sampled(T, W, H);
   product(M, T, M);
   return VQ_OK;
+}
+
+vq_status vq_warp_by_perspective(double M[9], int W, int H, const double A[9])
+{
+  double T[9];
+  VQ_TRY(check_size(W, H));
+  VQ_TRY(inverse(M, A));
+  sampled(T, W, H);
+  product(M, T, M);
+  return VQ_OK;
+}
+
+vq_status vq_warp_affine(double M[9], int W, int H, const vq_warp_motion *a)
+{
+  double x = W / 2.0 - 0.5, y = H / 2.0 - 0.5;
+  double c = cos(a->degrees * radians), s = sin(a->degrees * radians);
+  double tan_x = tan(a->shear_x * radians), tan_y = tan(a->shear_y * radians);
+  double along = c * a->scale_x, across = -s * a->scale_y;
+  /* kornia keeps the middle where it is with `along` and `across` for both axes, whatever the scales */
+  /* clang-format off */
+  double turn[9] = {along, across, (1 - along) * x - across * y + a->right,
+                    s * a->scale_x, c * a->scale_y, across * x + (1 - along) * y + a->down,
+                    0, 0, 1};
+  /* clang-format on */
+  double shear[9] = {1, -tan_x, tan_x * y, -tan_y, 1 + tan_x * tan_y, tan_y * (tan_x * y + x), 0, 0, 1};
+  product(M, turn, shear);
+  return vq_warp_by_affine(M, W, H, M);
 }
 
 /* Solves the eight equations, eliminating with the largest pivot of each column. a[8][9], the right side last. */
@@ -144,13 +159,8 @@ vq_status vq_perspective_matrix(double M[9], const double from[8], const double 
 
 vq_status vq_warp_perspective(double M[9], int W, int H, const double from[8], const double to[8])
 {
-  double T[9];
-  VQ_TRY(check_size(W, H));
   VQ_TRY(vq_perspective_matrix(M, from, to));
-  VQ_TRY(inverse(M, M));
-  sampled(T, W, H);
-  product(M, T, M);
-  return VQ_OK;
+  return vq_warp_by_perspective(M, W, H, M);
 }
 
 void vq_warp_corners(double from[8], double to[8], int W, int H, double distortion, const double u[8])

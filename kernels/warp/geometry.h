@@ -1,8 +1,9 @@
 /* geometry.h -- the matrices of vq_warp, from the parameters that kornia's augmentations draw.
  *
- * kornia takes its grid's ends for the middles of the first and last pixels and samples as if they were their outer edges
- * (align_corners=False), so that its warps are a little wider than what the parameters say, by W / (W - 1). These matrices are that, exactly:
- * what the notebooks' pictures were made with. Pictures are of W x H pixels, the first one's middle at (0, 0). Everything is in double.
+ * kornia, up to 0.6 at least, takes its grid's ends for the middles of the first and last pixels and then samples as if they were
+ * their outer edges (align_corners=False): its warps are a little wider than what the parameters say, by W / (W - 1). These matrices are
+ * that, exactly, for it is what the notebooks' pictures were made with; kornia 0.9 has mended it. Pictures are of W x H pixels, the first
+ * one's middle at (0, 0). Everything is in double.
  */
 #ifndef VQ_KERNELS_WARP_GEOMETRY_H
 #define VQ_KERNELS_WARP_GEOMETRY_H
@@ -21,12 +22,16 @@ typedef struct vq_warp_motion {
   double shear_x, shear_y; /* degrees */
 } vq_warp_motion;
 
-/* kornia's RandomAffine (get_affine_matrix2d about the middle, warp_affine with align_corners=False). VQ_ERR_ARGUMENT if
- * the picture would have no area left. */
+/* The matrix of kornia's warp_affine with A, whose first two rows it takes, and of its warp_perspective with A, both with
+ * align_corners=False. A is from a pixel of the picture to where it goes. VQ_ERR_ARGUMENT if A leaves no area of the picture. M may be A. */
+vq_status vq_warp_by_affine(double M[9], int W, int H, const double A[9]);
+vq_status vq_warp_by_perspective(double M[9], int W, int H, const double A[9]);
+
+/* kornia's RandomAffine: warp_affine with get_affine_matrix2d about the middle. */
 vq_status vq_warp_affine(double M[9], int W, int H, const vq_warp_motion *a);
 
-/* kornia's RandomPerspective: `from` goes to `to`, four points x, y each (get_perspective_transform, warp_perspective with
- * align_corners=False). VQ_ERR_ARGUMENT if no matrix does it: three of four points in a line. */
+/* kornia's RandomPerspective: `from` goes to `to`, four points x, y each; warp_perspective with get_perspective_transform.
+ * VQ_ERR_ARGUMENT if no matrix does it: three of four points in a line. */
 vq_status vq_warp_perspective(double M[9], int W, int H, const double from[8], const double to[8]);
 
 /* The points of RandomPerspective(distortion): from the corners, clockwise from the left upper one, each moved inwards by up to half
