@@ -7,6 +7,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
 
@@ -79,7 +80,7 @@ typedef struct colours {
 } colours;
 
 /* n pixels, and black beyond them. */
-static void take(colours *p, const vq_real *x, int n)
+static inline VQ_BODY void take(colours *p, const vq_real *x, int n)
 {
   for (int k = 0; k < 3; k++) {
     for (int i = 0; i < n; i++)
@@ -89,7 +90,7 @@ static void take(colours *p, const vq_real *x, int n)
   }
 }
 
-static void give(vq_real *x, const colours *p, int n, bool add)
+static inline VQ_BODY void give(vq_real *x, const colours *p, int n, bool add)
 {
   for (int k = 0; k < 3; k++)
     for (int i = 0; i < n; i++)
@@ -112,10 +113,12 @@ static inline vq_real gray(const colours *p, int i)
   return (vq_real)0.299 * p->c[0][i] + (vq_real)0.587 * p->c[1][i] + (vq_real)0.114 * p->c[2][i];
 }
 
-/* One pixel as hue, s and v, and what their gradients need. */
+/* One pixel as hue, s and v, and what their gradients need. A comparison is a number, 1 or 0: a sum of products then stands for
+ * a choice, and loops have no branches. */
 typedef struct hsv {
-  vq_real hue, s, v, d, low, slope; /* slope: of hue by its numerator, 1 / d */
-  bool red, green;                  /* v is red, or else green, or else blue */
+  vq_real hue, s, v, d, low;
+  vq_real red, green, blue; /* which of them v is: the first that is so large */
+  vq_real numerator, slope; /* of hue, and 1 / d */
 } hsv;
 
 static inline hsv hsv_of(vq_real r, vq_real g, vq_real b, vq_real eps)
@@ -128,10 +131,11 @@ static inline hsv hsv_of(vq_real r, vq_real g, vq_real b, vq_real eps)
   p.d = p.v - p.low;
   p.s = p.d / (p.v + eps);
   p.slope = 1 / (p.d == 0 ? 1 : p.d);
-  p.red = r == p.v;
-  p.green = g == p.v;
-  vq_real numerator = p.red ? g - b : p.green ? b - r : r - g, from = p.red ? 0 : p.green ? 2 : 4;
-  p.hue = from + numerator * p.slope;
+  p.red = r == p.v ? 1 : 0;
+  p.green = (g == p.v ? 1 : 0) * (1 - p.red);
+  p.blue = 1 - p.red - p.green;
+  p.numerator = p.red * (g - b) + p.green * (b - r) + p.blue * (r - g);
+  p.hue = 2 * p.green + 4 * p.blue + p.numerator * p.slope;
   p.hue = p.hue < 0 ? p.hue + 6 : p.hue;
   return p;
 }
@@ -151,7 +155,7 @@ static inline vq_real share(vq_real k)
 
 static inline vq_real share_slope(vq_real k)
 {
-  return k < 1 ? 1 : k >= 3 && k < 4 ? -1 : 0;
+  return (k < 1 ? 1 : 0) - (k >= 3 ? 1 : 0) * (k < 4 ? 1 : 0);
 }
 
 /* Whole turns to sixths, in [0,6). */
@@ -162,7 +166,8 @@ static vq_real sixths(vq_real turns)
 }
 
 /* a: what s is multiplied by; h: what is added to hue. */
-static void forward_hsv(colours *to, const colours *from, vq_real a, vq_real h, vq_real eps, bool holds)
+static inline VQ_BODY void forward_hsv(colours *to, const colours *from, vq_real a, vq_real h, vq_real eps,
+                                       bool holds)
 {
   for (int i = 0; i < LANES; i++) {
     hsv p = hsv_of(from->c[0][i], from->c[1][i], from->c[2][i], eps);
@@ -173,8 +178,9 @@ static void forward_hsv(colours *to, const colours *from, vq_real a, vq_real h, 
   }
 }
 
-/* g becomes the gradient of `from`. */
-static void backward_hsv(colours *grad, const colours *from, vq_real a, vq_real h, vq_real eps, bool holds)
+/* grad, of the output, becomes that of `from`. */
+static inline VQ_BODY void backward_hsv(colours *grad, const colours *from, vq_real a, vq_real h, vq_real eps,
+                                        bool holds)
 {
   for (int i = 0; i < LANES; i++) {
     vq_real r = from->c[0][i], g = from->c[1][i], b = from->c[2][i];
@@ -185,34 +191,33 @@ static void backward_hsv(colours *grad, const colours *from, vq_real a, vq_real 
     vq_real along = dr * share(kr) + dg * share(kg) + db * share(kb);
     vq_real turning = dr * share_slope(kr) + dg * share_slope(kg) + db * share_slope(kb);
     vq_real ds = -p.v * along * a * (holds ? passes(a * p.s) : 1) / (p.v + eps);
-    vq_real dnumerator = -p.v * s * turning * p.slope;
-    vq_real numerator = p.red ? g - b : p.green ? b - r : r - g;
-    vq_real dd = ds - (p.d == 0 ? 0 : dnumerator * numerator * p.slope);
-    vq_real dv = (dr + dg + db) - s * along - ds * p.s + dd, dlow = -dd;
-    bool low_red = r == p.low, low_green = !low_red && g == p.low, low_blue = !low_red && !low_green;
-    bool green = !p.red && p.green, blue = !p.red && !p.green;
-    grad->c[0][i] = (p.red ? dv : green ? -dnumerator : dnumerator) + (low_red ? dlow : 0);
-    grad->c[1][i] = (green ? dv : p.red ? dnumerator : -dnumerator) + (low_green ? dlow : 0);
-    grad->c[2][i] = (blue ? dv : p.red ? -dnumerator : dnumerator) + (low_blue ? dlow : 0);
+    vq_real dnumerator =
+        -p.v * s * turning * p.slope; /* where d is 0, so is the numerator, and what follows of it */
+    vq_real dd = ds - dnumerator * p.numerator * p.slope;
+    vq_real dv = (dr + dg + db) - s * along - ds * p.s + dd;
+    vq_real low_red = r == p.low ? 1 : 0, low_green = (g == p.low ? 1 : 0) * (1 - low_red);
+    grad->c[0][i] = p.red * dv + (p.blue - p.green) * dnumerator - low_red * dd;
+    grad->c[1][i] = p.green * dv + (p.red - p.blue) * dnumerator - low_green * dd;
+    grad->c[2][i] = p.blue * dv + (p.green - p.red) * dnumerator - (1 - low_red - low_green) * dd;
   }
 }
 
 /* y = clamp(a x + b), of each channel. */
-static void forward_line(colours *to, const colours *from, vq_real a, vq_real b)
+static inline VQ_BODY void forward_line(colours *to, const colours *from, vq_real a, vq_real b)
 {
   for (int k = 0; k < 3; k++)
     for (int i = 0; i < LANES; i++)
       to->c[k][i] = clamp(a * from->c[k][i] + b);
 }
 
-static void backward_line(colours *grad, const colours *from, vq_real a, vq_real b)
+static inline VQ_BODY void backward_line(colours *grad, const colours *from, vq_real a, vq_real b)
 {
   for (int k = 0; k < 3; k++)
     for (int i = 0; i < LANES; i++)
       grad->c[k][i] *= a * passes(a * from->c[k][i] + b);
 }
 
-static void forward_gray(colours *to, const colours *from, vq_real a)
+static inline VQ_BODY void forward_gray(colours *to, const colours *from, vq_real a)
 {
   for (int i = 0; i < LANES; i++) {
     vq_real other = (1 - a) * gray(from, i);
@@ -221,7 +226,7 @@ static void forward_gray(colours *to, const colours *from, vq_real a)
   }
 }
 
-static void backward_gray(colours *grad, const colours *from, vq_real a)
+static inline VQ_BODY void backward_gray(colours *grad, const colours *from, vq_real a)
 {
   const vq_real weight[3] = {(vq_real)0.299, (vq_real)0.587, (vq_real)0.114};
   for (int i = 0; i < LANES; i++) {
@@ -235,7 +240,7 @@ static void backward_gray(colours *grad, const colours *from, vq_real a)
   }
 }
 
-static void forward_stage(colours *to, const colours *from, const stages *s, int k)
+static inline VQ_BODY void forward_stage(colours *to, const colours *from, const stages *s, int k)
 {
   vq_real a = s->amount[k];
   switch (s->stage[k]) {
@@ -251,7 +256,7 @@ static void forward_stage(colours *to, const colours *from, const stages *s, int
 }
 
 /* All but what goes through m. */
-static void backward_stage(colours *grad, const colours *from, const stages *s, int k)
+static inline VQ_BODY void backward_stage(colours *grad, const colours *from, const stages *s, int k)
 {
   vq_real a = s->amount[k];
   switch (s->stage[k]) {
@@ -286,7 +291,7 @@ static double line_sum(const vq_call *c, int64_t j)
 }
 
 /* Sums of gray, for those cutouts whose contrast needs their mean. */
-static void gray_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void gray_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   int64_t H = c->in[X]->dim[1], W = c->in[X]->dim[2];
   colours p;
@@ -304,8 +309,9 @@ static void gray_lines(const vq_call *c, int64_t from, int64_t to)
     ((double *)c->scratch)[line] = sum;
   }
 }
+VQ_LOOP(gray_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
-static void forward_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void forward_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   int64_t H = c->in[X]->dim[1], W = c->in[X]->dim[2];
   colours p;
@@ -322,6 +328,7 @@ static void forward_lines(const vq_call *c, int64_t from, int64_t to)
     }
   }
 }
+VQ_LOOP(forward_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static int64_t cost_of(const vq_call *c)
 {
@@ -342,8 +349,8 @@ static vq_status jitter_forward_cpu(const vq_call *c)
 /* ---- backward ---- */
 
 /* What each stage was given, and the gradient of the last one's output. */
-static void open_pixels(const vq_call *c, const stages *s, int64_t at, int n, colours given[VQ_JITTER_MOST],
-                        colours *grad)
+static inline VQ_BODY void open_pixels(const vq_call *c, const stages *s, int64_t at, int n,
+                                       colours given[VQ_JITTER_MOST], colours *grad)
 {
   take(&given[0], vq_values(c->in[X]) + at, n);
   for (int k = 0; k + 1 < s->count; k++)
@@ -352,7 +359,7 @@ static void open_pixels(const vq_call *c, const stages *s, int64_t at, int n, co
 }
 
 /* For each line, the sum of what reaches contrast's output and is not stopped by its clamp. */
-static void contrast_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void contrast_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   int64_t H = c->in[X]->dim[1], W = c->in[X]->dim[2];
   colours given[VQ_JITTER_MOST], grad;
@@ -373,8 +380,9 @@ static void contrast_lines(const vq_call *c, int64_t from, int64_t to)
     ((double *)c->scratch)[line] = sum;
   }
 }
+VQ_LOOP(contrast_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
-static void backward_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void backward_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   const double weight[3] = {0.299, 0.587, 0.114};
   int64_t H = c->in[X]->dim[1], W = c->in[X]->dim[2];
@@ -396,6 +404,7 @@ static void backward_lines(const vq_call *c, int64_t from, int64_t to)
     }
   }
 }
+VQ_LOOP(backward_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status jitter_backward_cpu(const vq_call *c)
 {

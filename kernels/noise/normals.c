@@ -1,12 +1,14 @@
 /* normals.c -- normals by the block. normals.h has the formulas. */
 #include "kernels/noise/normals.h"
 
+#include "kernels/cpu/simd.h"
+
 #include <math.h>
 #include <string.h>
 
 #define BLOCKS (VQ_NORMALS / 4) /* of Philox */
 
-static void multiply(uint32_t *high, uint32_t *low, uint32_t a, uint32_t b)
+static inline VQ_BODY void multiply(uint32_t *high, uint32_t *low, uint32_t a, uint32_t b)
 {
   uint64_t product = (uint64_t)a * b;
   *high = (uint32_t)(product >> 32);
@@ -14,8 +16,8 @@ static void multiply(uint32_t *high, uint32_t *low, uint32_t a, uint32_t b)
 }
 
 /* vq_philox on BLOCKS counters side by side. */
-static void philox(uint32_t c0[BLOCKS], uint32_t c1[BLOCKS], uint32_t c2[BLOCKS], uint32_t c3[BLOCKS],
-                   uint64_t seed)
+static inline VQ_BODY void philox(uint32_t c0[BLOCKS], uint32_t c1[BLOCKS], uint32_t c2[BLOCKS],
+                                  uint32_t c3[BLOCKS], uint64_t seed)
 {
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
   for (int round = 0; round < 10; round++) {
@@ -33,13 +35,13 @@ static void philox(uint32_t c0[BLOCKS], uint32_t c1[BLOCKS], uint32_t c2[BLOCKS]
   }
 }
 
-static double of_word(uint32_t word)
+static inline VQ_BODY double of_word(uint32_t word)
 {
   return (double)(int32_t)(word ^ 0x80000000u) + 0x1p31;
 }
 
 /* sqrt(-2 log u), 0 < u <= 1 */
-static double radius(double u)
+static inline VQ_BODY double radius(double u)
 {
   uint64_t bits;
   double m, e;
@@ -63,7 +65,7 @@ static double radius(double u)
 }
 
 /* Cosine and sine of word / 2^32 turns. */
-static void circle(uint32_t word, double *cosine, double *sine)
+static inline VQ_BODY void circle(uint32_t word, double *cosine, double *sine)
 {
   uint32_t quarter = (word + (1u << 29)) >> 30;
   double x = (double)(int32_t)(word - (quarter << 30)) * 0x1.921fb54442d18p-30, z = x * x;
@@ -87,7 +89,7 @@ static void circle(uint32_t word, double *cosine, double *sine)
 }
 
 /* The pairs from words a and b of each block, to normal[4 i] and normal[4 i + 1]. */
-static void pairs(double *normal, const uint32_t a[BLOCKS], const uint32_t b[BLOCKS])
+static inline VQ_BODY void pairs(double *normal, const uint32_t a[BLOCKS], const uint32_t b[BLOCKS])
 {
   double cosine[BLOCKS], sine[BLOCKS];
   for (int i = 0; i < BLOCKS; i++) {
@@ -102,7 +104,8 @@ static void pairs(double *normal, const uint32_t a[BLOCKS], const uint32_t b[BLO
   }
 }
 
-void vq_normals(double normal[VQ_NORMALS], uint64_t seed, vq_rng_purpose purpose, uint32_t step, uint64_t first)
+static inline VQ_BODY void draw_body(double *normal, uint64_t seed, vq_rng_purpose purpose, uint32_t step,
+                                     uint64_t first)
 {
   uint32_t c0[BLOCKS], c1[BLOCKS], c2[BLOCKS], c3[BLOCKS];
   for (int i = 0; i < BLOCKS; i++) {
@@ -115,4 +118,11 @@ void vq_normals(double normal[VQ_NORMALS], uint64_t seed, vq_rng_purpose purpose
   philox(c0, c1, c2, c3, seed);
   pairs(normal, c0, c1);
   pairs(normal + 2, c2, c3);
+}
+VQ_LOOP(draw, (double *normal, uint64_t seed, vq_rng_purpose purpose, uint32_t step, uint64_t first),
+        (normal, seed, purpose, step, first))
+
+void vq_normals(double normal[VQ_NORMALS], uint64_t seed, vq_rng_purpose purpose, uint32_t step, uint64_t first)
+{
+  draw(normal, seed, purpose, step, first);
 }

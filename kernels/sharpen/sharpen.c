@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd.h"
 
 #include <string.h>
 
@@ -44,10 +45,14 @@ static line line_of(const vq_call *c, int64_t i)
 }
 
 /* The element's 3x3 neighbours, itself five times. */
-static inline vq_real around(const vq_real *p, int64_t width, int64_t C)
+static inline vq_real around(const vq_real *above, const vq_real *p, const vq_real *below, int64_t C)
 {
-  const vq_real *above = p - width, *below = p + width;
   return ((above[-C] + above[0] + above[C]) + (below[-C] + below[0] + below[C]) + (p[-C] + p[C])) + 5 * p[0];
+}
+
+static inline vq_real around_pixel(const line *l, const vq_real *x)
+{
+  return around(x - l->width, x, x + l->width, l->C);
 }
 
 static inline vq_real blend(vq_real x, vq_real sum, vq_real f)
@@ -56,7 +61,7 @@ static inline vq_real blend(vq_real x, vq_real sum, vq_real f)
   return blur + f * (x - blur);
 }
 
-static void forward_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void forward_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   for (int64_t i = from; i < to; i++) {
     line l = line_of(c, i);
@@ -65,12 +70,13 @@ static void forward_lines(const vq_call *c, int64_t from, int64_t to)
     memcpy(y, x, (size_t)l.width * sizeof *y);
     if (l.inside && l.factor != 1)
       for (int64_t e = l.C; e < l.width - l.C; e++)
-        y[e] = blend(x[e], around(x + e, l.width, l.C), l.factor);
+        y[e] = blend(x[e], around_pixel(&l, x + e), l.factor);
     if (l.holds)
       for (int64_t e = 0; e < l.width; e++)
         y[e] = held(y[e]);
   }
 }
+VQ_LOOP(forward_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status sharpen_forward_cpu(const vq_call *c)
 {
@@ -85,7 +91,7 @@ static size_t sharpen_scratch(const vq_call *c, bool backward)
   return backward ? (size_t)vq_count(c->in[X]) * sizeof(vq_real) : 0;
 }
 
-static void tell_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void tell_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   for (int64_t i = from; i < to; i++) {
     line l = line_of(c, i);
@@ -95,47 +101,59 @@ static void tell_lines(const vq_call *c, int64_t from, int64_t to)
     if (!l.inside || l.factor == 1)
       continue;
     for (int64_t e = l.C; e < l.width - l.C; e++) {
-      vq_real sum = around(x + e, l.width, l.C);
+      vq_real sum = around_pixel(&l, x + e);
       bool counts = within(sum / 13) && (!l.holds || within(blend(x[e], sum, l.factor)));
       told[e] = counts ? part * dy[e] : 0;
     }
   }
 }
+VQ_LOOP(tell_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
-/* Adds up what the blurs that element e is in were told; lines and columns at the border were told nothing. */
-static void gather_line(const line *l, const vq_real *told, bool above, bool below, vq_real *dx)
+/* dx of elements [from, to): what y has of x itself. `inside`: they are blurred too. */
+static inline VQ_BODY void give_part(const line *l, const vq_real *x, const vq_real *dy, vq_real *dx, bool add,
+                                     int64_t from, int64_t to, bool inside)
 {
-  for (int64_t e = 0; e < l->width; e++)
-    dx[e] += 5 * told[e];
-  for (int64_t d = -1; d <= 1; d++) {
-    if ((d < 0 && !above) || (d > 0 && !below))
-      continue;
-    const vq_real *t = told + d * l->width;
-    for (int64_t e = l->C; e < l->width; e++)
-      dx[e] += t[e - l->C];
-    for (int64_t e = 0; d && e < l->width; e++)
-      dx[e] += t[e];
-    for (int64_t e = 0; e < l->width - l->C; e++)
-      dx[e] += t[e + l->C];
+  vq_real part = inside ? l->factor : 1;
+  for (int64_t e = from; !l->holds && e < to; e++)
+    vq_put(&dx[e], add, part * dy[e]);
+  for (int64_t e = from; l->holds && e < to; e++) {
+    vq_real y = inside ? blend(x[e], around_pixel(l, x + e), l->factor) : x[e];
+    vq_put(&dx[e], add, within(y) ? part * dy[e] : 0);
   }
 }
 
-static void backward_lines(const vq_call *c, int64_t from, int64_t to)
+/* Adds what the blurs that an element is in were told. The first line and the last were told nothing, and stand for those beyond. */
+static inline VQ_BODY void gather_line(const line *l, const vq_real *told, bool first, bool last, vq_real *dx)
+{
+  const vq_real *above = first ? told : told - l->width, *below = last ? told : told + l->width;
+  int64_t C = l->C, width = l->width;
+  if (width < 3 * C)
+    return;
+  for (int64_t e = 0; e < C; e++)
+    dx[e] += above[e + C] + told[e + C] + below[e + C];
+  for (int64_t e = C; e < width - C; e++)
+    dx[e] += around(above + e, told + e, below + e, C);
+  for (int64_t e = width - C; e < width; e++)
+    dx[e] += above[e - C] + told[e - C] + below[e - C];
+}
+
+static inline VQ_BODY void backward_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   int64_t H = c->in[X]->dim[1];
+  bool add = vq_adds(c, X);
   for (int64_t i = from; i < to; i++) {
     line l = line_of(c, i);
     const vq_real *x = vq_values(c->in[X]) + l.at, *dy = vq_grad(c->out) + l.at;
     vq_real *dx = vq_grad(c->in[X]) + l.at;
-    for (int64_t e = 0; e < l.width; e++) {
-      bool inside = l.inside && e >= l.C && e < l.width - l.C;
-      vq_real y = !l.holds ? 0 : inside ? blend(x[e], around(x + e, l.width, l.C), l.factor) : x[e];
-      vq_put(&dx[e], vq_adds(c, X), within(y) ? (inside ? l.factor * dy[e] : dy[e]) : 0);
-    }
+    int64_t edge = l.inside && l.width > 2 * l.C ? l.C : l.width;
+    give_part(&l, x, dy, dx, add, 0, edge, false);
+    give_part(&l, x, dy, dx, add, edge, l.width - edge, true);
+    give_part(&l, x, dy, dx, add, edge < l.width ? l.width - edge : l.width, l.width, false);
     if (l.factor != 1)
-      gather_line(&l, (const vq_real *)c->scratch + l.at, i % H > 0, i % H < H - 1, dx);
+      gather_line(&l, (const vq_real *)c->scratch + l.at, i % H == 0, i % H == H - 1, dx);
   }
 }
+VQ_LOOP(backward_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status sharpen_backward_cpu(const vq_call *c)
 {

@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
 #include <string.h>
@@ -51,8 +52,8 @@ typedef struct points {
 } points;
 
 /* The two whole numbers around `at`, of 0 ... n - 1, times `step`, and their weights. */
-static inline void around(double at, int n, int step, bool border, int32_t *low, int32_t *high, double *w_low,
-                          double *w_high)
+static inline VQ_BODY void around(double at, int n, int step, bool border, int32_t *low, int32_t *high,
+                                  double *w_low, double *w_high)
 {
   double least = border ? 0 : -1, most = border ? n - 1 : n;
   at = at > least ? at : least; /* a NaN, too, is there */
@@ -66,7 +67,7 @@ static inline void around(double at, int n, int step, bool border, int32_t *low,
 }
 
 /* Pixels q ... q + n - 1 of line r. */
-static void find(points *p, const vq_call *c, const double M[9], int64_t r, int64_t q, int64_t n)
+static inline VQ_BODY void find(points *p, const vq_call *c, const double M[9], int64_t r, int64_t q, int64_t n)
 {
   int H = (int)c->in[X]->dim[1], W = (int)c->in[X]->dim[2], C = (int)c->in[X]->dim[3];
   bool border = c->attr->i[PADDING] == VQ_WARP_BORDER;
@@ -86,7 +87,7 @@ static void find(points *p, const vq_call *c, const double M[9], int64_t r, int6
 /* ---- forward ---- */
 
 /* n pixels of C channels. */
-static inline void sample(const points *p, const vq_real *x, vq_real *y, int n, int C)
+static inline VQ_BODY void sample(const points *p, const vq_real *x, vq_real *y, int n, int C)
 {
   for (int i = 0; i < n; i++) {
     const vq_real *a = x + p->above[i], *b = x + p->below[i];
@@ -99,7 +100,7 @@ static inline void sample(const points *p, const vq_real *x, vq_real *y, int n, 
   }
 }
 
-static void forward_lines(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void forward_lines_body(const vq_call *c, int64_t from, int64_t to)
 {
   const int64_t *d = c->in[X]->dim;
   int64_t H = d[1], W = d[2], C = d[3];
@@ -123,6 +124,7 @@ static void forward_lines(const vq_call *c, int64_t from, int64_t to)
     }
   }
 }
+VQ_LOOP(forward_lines, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status warp_forward_cpu(const vq_call *c)
 {
@@ -162,7 +164,7 @@ static double total(const vq_real *dy, int64_t pixels, int64_t C)
   return most;
 }
 
-static inline void spread(const points *p, int64_t *sum, const vq_real *dy, int n, int C)
+static inline VQ_BODY void spread(const points *p, int64_t *sum, const vq_real *dy, int n, int C)
 {
   for (int i = 0; i < n; i++) {
     int64_t *a = sum + p->above[i], *b = sum + p->below[i];
@@ -179,7 +181,7 @@ static inline void spread(const points *p, int64_t *sum, const vq_real *dy, int 
   }
 }
 
-static void spread_cutout(const vq_call *c, const double M[9], const vq_real *dy, int64_t *sum)
+static inline VQ_BODY void spread_cutout(const vq_call *c, const double M[9], const vq_real *dy, int64_t *sum)
 {
   const int64_t *d = c->in[X]->dim;
   int64_t H = d[1], W = d[2], C = d[3];
@@ -196,7 +198,7 @@ static void spread_cutout(const vq_call *c, const double M[9], const vq_real *dy
     }
 }
 
-static void backward_cutouts(const vq_call *c, int64_t from, int64_t to)
+static inline VQ_BODY void backward_cutouts_body(const vq_call *c, int64_t from, int64_t to)
 {
   const int64_t *d = c->in[X]->dim;
   int64_t each = d[1] * d[2] * d[3];
@@ -222,6 +224,7 @@ static void backward_cutouts(const vq_call *c, int64_t from, int64_t to)
       vq_put(&dx[e], add, (vq_real)((double)sum[e] / VQ_WARP_SCALE));
   }
 }
+VQ_LOOP(backward_cutouts, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 static vq_status warp_backward_cpu(const vq_call *c)
 {
