@@ -30,7 +30,7 @@ void *vq_arena_take(vq_arena *arena, size_t bytes)
   if (bytes > SIZE_MAX / 2)
     return NULL;
   if (!chunk || chunk->size - chunk->used < padded) {
-    size_t size = !chunk ? FIRST : chunk->size < MOST ? 2 * chunk->size : MOST;
+    size_t size = !chunk ? FIRST : chunk->size <= MOST / 2 ? 2 * chunk->size : MOST;
     if (size < padded)
       size = padded;
     chunk = calloc(1, sizeof *chunk + size);

@@ -285,7 +285,7 @@ static void try_format(vq_image_format format, const char *a, const char *b)
     return;
   }
   said s =
-      TOOL_OK("a cat:2 | fog:-0.5:-0.9", QUICK, ALL, "-n", "2", "--seed", "5", "--model-name", "M & <N>", "-o", a);
+      TOOL_OK("a cat:2 | fog:-0.5:-0.9", QUICK, ALL, "-n", "1", "--seed", "5", "--model-name", "M & <N>", "-o", a);
   cr_expect(!strstr(s.err, "no hidden bits") == (format != VQ_IMAGE_JPEG), "%s", s.err);
   forget(&s);
   json_t *o = revealed(in_scratch(a));

@@ -3,6 +3,7 @@
 
 #include "loaders/image.h"
 #include "loaders/safetensors.h"
+#include "vqgen.h"
 
 #include <time.h>
 
@@ -145,7 +146,7 @@ Test(replay, finds_the_networks_beside_the_picture)
 
 /* ---- resume ---- */
 
-#define LONG "a cat", QUICK, "--seed", "5", "--lr-schedule", "linear:0.01", "--init", "pixels"
+#define LONG "a cat", QUICK, "--seed", "5", "--lr", "0.3", "--init", "pixels"
 
 /* The snapshot's step, read by the format's own reader; -1: there is none yet. */
 static int step_of(const char *name)
@@ -161,23 +162,74 @@ static int step_of(const char *name)
 
 Test(replay, a_run_that_was_killed_ends_in_the_same_bytes)
 {
-  said s = TOOL_OK(LONG, "-n", "60", "-o", "whole.png");
-  forget(&s);
-  pid_t child =
-      TOOL_START("events", LONG, "-n", "60", "-o", "a.png", "--snapshot", "run.safetensors", "--snapshot-every", "3");
+  char end[32];
+  pid_t child = TOOL_START("events", LONG, "-n", "1000000", "-o", "a.png", "--snapshot", "run.safetensors",
+                           "--snapshot-every", "3");
   for (int i = 0; i < 60000 && step_of("run.safetensors") < 6; i++)
     wait_a_little();
   kill(child, SIGKILL);
   cr_expect_eq(tool_wait(child), 128 + SIGKILL);
   int step = step_of("run.safetensors");
-  cr_assert(step >= 6 && step < 60 && !is_there("a.png"), "killed at %d", step);
-  s = TOOL_OK("resume", "run.safetensors");
+  cr_assert(step >= 6 && step % 3 == 0 && !is_there("a.png"), "killed at %d", step);
+  snprintf(end, sizeof end, "%d", step + 4);
+  said s = TOOL_OK("resume", "run.safetensors", "-n", end);
   cr_expect_str_eq(strrchr(s.out, '/') ? strrchr(s.out, '/') : "", "/a.png\n", "%s", s.out);
+  cr_expect(step_of("run.safetensors") == step + 4, "snapshots went on");
+  forget(&s);
+  s = TOOL_OK(LONG, "-n", end, "-o", "whole.png");
   cr_expect(same_bytes("whole.png", "a.png"));
-  cr_expect(step_of("run.safetensors") == 60, "snapshots went on");
   forget(&s);
   s = TOOL_OK("replay", "a.png", TINY, "-o", "again.png");
   cr_expect(same_bytes("whole.png", "again.png"), "of a run that was resumed");
+  forget(&s);
+}
+
+/* The library's own: a falling learning rate goes on falling from where it was. */
+Test(replay, a_session_goes_on_from_a_snapshot)
+{
+  uint8_t rgb[2][16 * 16 * 3];
+  vq_settings set;
+  vq_settings_init(&set);
+  set.vqgan = VQ_SOURCE_ROOT "/tests/data/reference/vqgan_tiny.safetensors";
+  set.clip = VQ_SOURCE_ROOT "/tests/data/reference/clip_tinyA.safetensors";
+  set.width = set.height = 16;
+  set.cutouts = 2;
+  set.threads = 1;
+  set.steps = 8;
+  set.lr_schedule = VQ_LR_COSINE;
+  set.lr_end = 0.001;
+  for (int k = 0; k < 2; k++) {
+    vq_session *session;
+    vq_step_report report = {.step = 0};
+    expect_ok(vq_session_create(&session, &set));
+    expect_ok(vq_session_prompt(session, "a cat", 1, VQ_NO_STOP));
+    expect_error(vq_session_snapshot(session, in_scratch("s"), NULL), VQ_ERR_ARGUMENT, "not started");
+    expect_error(vq_session_restore(session, in_scratch("s")), VQ_ERR_ARGUMENT, "not started");
+    expect_ok(vq_session_start(session));
+    if (k)
+      expect_ok(vq_session_restore(session, in_scratch("s")));
+    while (report.step < set.steps) {
+      expect_ok(vq_session_step(session, &report));
+      if (!k && report.step == 3)
+        expect_ok(vq_session_snapshot(session, in_scratch("s"), NULL));
+    }
+    expect_ok(vq_session_picture(session, rgb[k]));
+    vq_session_free(session);
+  }
+  cr_expect(!memcmp(rgb[0], rgb[1], sizeof rgb[0]));
+}
+
+/* Written whole or not at all, and never believed when it is damaged. */
+Test(replay, a_damaged_snapshot_is_refused)
+{
+  said s = TOOL_OK("a cat", QUICK, "-n", "1", "-o", "a.png", "--snapshot", "run.safetensors");
+  forget(&s);
+  size_t bytes;
+  uint8_t *data = get_file(in_scratch("run.safetensors"), &bytes);
+  put_file(in_scratch("short.safetensors"), data, bytes - 1);
+  free(data);
+  s = TOOL("resume", "short.safetensors");
+  cr_expect(s.status == 1 && strstr(s.err, "short.safetensors"), "%s", s.err);
   forget(&s);
 }
 

@@ -216,7 +216,7 @@ Test(video, ends_well_when_the_run_is_stopped)
 {
   animation a;
   pid_t child = TOOL_START("events", "a cat", QUICK, "-n", "-1", "-o", "a.png", "--video", "v.apng",
-                           "--video-every", "50", "--save-every", "100", "--progress", "json");
+                           "--video-every", "5", "--save-every", "10", "--progress", "json");
   for (int i = 0; i < 60000 && !is_there("progress.png"); i++)
     nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
   kill(child, SIGINT);

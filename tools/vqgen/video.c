@@ -165,12 +165,14 @@ static vq_status send(video *v, const uint8_t *rgb)
 
 static bool ffmpeg_is_there(void)
 {
-  const char *path = getenv("PATH");
+  const char *folder = getenv("PATH");
   char name[4096];
-  for (const char *p = path ? path : ""; *p; p += strcspn(p, ":"), p += *p == ':') {
-    snprintf(name, sizeof name, "%.*s/ffmpeg", (int)strcspn(p, ":"), p);
+  while (folder && *folder) {
+    int length = (int)strcspn(folder, ":");
+    snprintf(name, sizeof name, "%.*s/ffmpeg", length, folder);
     if (!access(name, X_OK))
       return true;
+    folder += length + (folder[length] == ':');
   }
   return false;
 }
