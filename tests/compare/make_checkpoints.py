@@ -285,6 +285,9 @@ def write_more(to, state, model, whole):
     torch.save(runs, to / "runs.ckpt")
     torch.save(runs, to / "runs-legacy.ckpt", _use_new_zipfile_serialization=False)
     (to / "runs.pkl").write_bytes(pickle.dumps(Runs(), protocol=2))
+    for name, source in (("dict", "protocol4.ckpt"), ("model", "module.pt"), ("traced", "traced-new.pt")):
+        with zipfile.ZipFile(to / source) as a:  # for fuzz_pickle.c to begin with
+            (to / f"{name}.pkl").write_bytes(a.read(next(n for n in a.namelist() if n.endswith("/data.pkl"))))
 
 
 def main():
