@@ -212,6 +212,20 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
   return VQ_OK;
 }
 
+/* Prompts and z: what depends on the seed. */
+static vq_status begin(vq_session *s)
+{
+  VQ_TRY(encode_prompts(s));
+  vq_real *z = calloc((size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine), sizeof *z);
+  vq_status status =
+      z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
+  if (!status)
+    status = vq_engine_set_z(s->engine, z);
+  free(z);
+  s->step = 0;
+  return status;
+}
+
 vq_status vq_session_start(vq_session *s)
 {
   vq_engine_config config;
@@ -222,18 +236,20 @@ vq_status vq_session_start(vq_session *s)
   VQ_TRY(vq_session_check_metadata(s));
   engine_config(s, &config);
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
-  vq_status status = encode_prompts(s);
-  vq_real *z = calloc((size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine), sizeof *z);
-  if (!status)
-    status = z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
-  if (!status)
-    status = vq_engine_set_z(s->engine, z);
-  free(z);
+  vq_status status = begin(s);
   if (status) {
     vq_engine_free(s->engine);
     s->engine = NULL;
   }
   return status;
+}
+
+vq_status vq_session_restart(vq_session *s, uint64_t seed)
+{
+  if (!s->engine)
+    return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
+  s->settings.seed = seed;
+  return begin(s);
 }
 
 /* The learning rate of the step that comes after `done` of them. */

@@ -105,9 +105,9 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--recipe",       "--optimizer", "--augment", "--cutout-chunk", "--init-weight", "--ema",
-      "--image-prompt", "--mask",      "--count",   "--noise-prompt", "--phase-every", "--zoom-scale",
-      "--zoom",         "--preview",   "--config",  "--print-tape",
+      "--recipe",     "--optimizer",    "--augment", "--cutout-chunk", "--init-weight",
+      "--ema",        "--image-prompt", "--mask",    "--noise-prompt", "--phase-every",
+      "--zoom-scale", "--zoom",         "--preview", "--config",       "--print-tape",
   };
   static const char *const subcommands[] = {"convert", "inspect", "batch", "doctor"};
   char want[96];

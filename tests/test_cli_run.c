@@ -125,6 +125,35 @@ Test(cli_run, takes_the_steps_it_is_asked_for)
   cr_expect(!same_pixels("two.png", "other.png"));
 }
 
+/* Several pictures are what as many runs would make. */
+Test(cli_run, counts_seeds)
+{
+  said s = TOOL_OK("a cat", QUICK, "-n", "2", "--seed", "7", "--count", "3", "-o", "many.png");
+  cr_expect_str_eq(s.out, "many-1.png\nmany-2.png\nmany-3.png\n");
+  forget(&s);
+  for (int i = 1; i <= 3; i++) {
+    char seed[8], name[16];
+    snprintf(seed, sizeof seed, "%d", 6 + i);
+    snprintf(name, sizeof name, "many-%d.png", i);
+    s = TOOL_OK("a cat", QUICK, "-n", "2", "--seed", seed, "-o", "one.png", "--force");
+    cr_expect(same_pixels("one.png", name), "%d", i);
+    forget(&s);
+  }
+  cr_expect(!same_pixels("many-1.png", "many-2.png"));
+  s = TOOL("a cat", QUICK, "--count", "2", "-o", "many.png");
+  cr_expect(s.status == 1 && strstr(s.err, "many-1.png is there already"), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("a cat", QUICK, "-n", "0", "--count", "2");
+  cr_expect_str_eq(s.out, "a-cat.png\na-cat-2.png\n");
+  forget(&s);
+  s = TOOL("a cat", QUICK, "--count", "2", "--video", "v.apng");
+  cr_expect(s.status == 2 && strstr(s.err, "--video is for one picture"), "%s", s.err);
+  forget(&s);
+  s = TOOL("a cat", QUICK, "--count", "2", "-n", "-1");
+  cr_expect(s.status == 2 && strstr(s.err, "endless"), "%s", s.err);
+  forget(&s);
+}
+
 static json_t *next_event(char **text)
 {
   json_error_t error;

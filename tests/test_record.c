@@ -188,9 +188,9 @@ Test(record, refuses_what_is_none)
 /* Every option of generate is a field, and so in the record, or stands here as one that no picture depends on. */
 Test(record, no_option_is_forgotten)
 {
-  static const char *const harmless[] = {"output", "snapshot", "snapshot-every", "frames", "video", "video-every",
-                                         "fps", "force", "save-every", "threads", "device", "precision", "strict",
-                                         "trap", "plan", "json", "progress", "help",
+  static const char *const harmless[] = {"count", "output", "snapshot", "snapshot-every", "frames", "video",
+                                         "video-every", "fps", "force", "save-every", "threads", "device",
+                                         "precision", "strict", "trap", "plan", "json", "progress", "help",
                                          /* which networks is in the record, by name and checksum */
                                          "vqgan", "clip"};
   said s = TOOL_OK("generate", "--help", TINY);

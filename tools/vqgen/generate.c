@@ -16,7 +16,8 @@ typedef struct run {
   vq_session *session;
   progress progress;
   stream output;
-  char *name;   /* of the picture, if none was asked for */
+  char *name;   /* of the picture; NULL: standard output */
+  int number;   /* of the picture, from 1 */
   char *beside; /* progress.png; NULL: none */
   int64_t step; /* done */
   frames frames;
@@ -24,28 +25,61 @@ typedef struct run {
   bool beside_bad, snapshot_bad; /* it could not be written, which was said */
 } run;
 
-static vq_status find_output(run *r)
+/* What is asked for, if one picture is; else with a number before its ending. The caller frees it. */
+static char *numbered(const char *path, int number, int count)
 {
-  const char *path = r->asked.output;
-  vq_image_format format = VQ_IMAGE_PNG;
-  if (!path) {
-    VQ_TRY(request_name(&r->asked, &r->name));
-    return stream_out(&r->output, r->name);
-  }
-  if (strcmp(path, "-")) {
-    if (!vq_image_format_of(&format, path))
-      return vq_fail(VQ_ERR_ARGUMENT, "-o %s: a picture's name ends in .png, .jpg or .webp", path);
-    if (!r->asked.force && !access(path, F_OK))
-      return vq_fail(VQ_ERR_WRITE, "%s is there already: name another file, or replace it by --force", path);
-  } else if (r->asked.progress == PROGRESS_JSON) {
-    return vq_fail(VQ_ERR_ARGUMENT, "-o - and --progress json would both write to standard output");
-  }
-  VQ_TRY(vq_image_check_format(format));
-  if (format == VQ_IMAGE_JPEG && r->asked.settings.metadata & VQ_METADATA_STEGANO)
+  const char *dot = strrchr(path, '.');
+  char *name = malloc(strlen(path) + 16);
+  if (name && count == 1)
+    strcpy(name, path);
+  else if (name)
+    sprintf(name, "%.*s-%d%s", (int)(dot - path), path, number, dot);
+  return name;
+}
+
+static vq_status check_free(const request *a, int number)
+{
+  char *name = numbered(a->output, number, a->count);
+  vq_status status = name ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a file name");
+  if (name && !a->force && !access(name, F_OK))
+    status = vq_fail(VQ_ERR_WRITE, "%s is there already: name another file, or replace it by --force", name);
+  free(name);
+  return status;
+}
+
+/* Can the run, with all of its pictures, be written as it is asked for? */
+static vq_status check_output(const request *a)
+{
+  vq_image_format format;
+  if (!a->output)
+    return VQ_OK;
+  if (!strcmp(a->output, "-"))
+    return a->progress == PROGRESS_JSON
+               ? vq_fail(VQ_ERR_ARGUMENT, "-o - and --progress json would both write to standard output")
+               : VQ_OK;
+  if (!vq_image_format_of(&format, a->output))
+    return vq_fail(VQ_ERR_ARGUMENT, "-o %s: a picture's name ends in .png, .jpg or .webp", a->output);
+  for (int i = 1; i <= a->count; i++)
+    VQ_TRY(check_free(a, i));
+  if (format == VQ_IMAGE_JPEG && a->settings.metadata & VQ_METADATA_STEGANO)
     vq_log_warning(&tool_log,
                    "%s: a JPEG keeps no hidden bits, and the stegano message is left out: name a .png or .webp",
-                   path);
-  return stream_out(&r->output, path);
+                   a->output);
+  return vq_image_check_format(format);
+}
+
+static vq_status find_output(run *r)
+{
+  const request *a = &r->asked;
+  free(r->name);
+  r->name = NULL;
+  if (a->output && !strcmp(a->output, "-"))
+    return stream_out(&r->output, a->output);
+  if (!a->output)
+    VQ_TRY(request_name(a, &r->name));
+  else if (!(r->name = numbered(a->output, r->number, a->count)))
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a file name");
+  return stream_out(&r->output, r->name);
 }
 
 static vq_status find_beside(run *r)
@@ -78,6 +112,7 @@ static vq_status prepare(run *r)
   vq_settings *s = &r->asked.settings;
   int width = s->width, height = s->height;
   VQ_TRY(vq_image_check_format(VQ_IMAGE_PNG)); /* progress.png */
+  VQ_TRY(check_output(&r->asked));
   VQ_TRY(find_output(r));
   VQ_TRY(find_beside(r));
   VQ_TRY(find_snapshot(r));
@@ -142,16 +177,13 @@ static vq_status take_steps(run *r)
   return VQ_OK;
 }
 
-/* Another name, if somebody else has used it since. */
+/* Another name, if none was asked for and somebody else has used it since. */
 static vq_status name_again(run *r)
 {
-  if (!r->name || access(r->name, F_OK))
+  if (r->asked.output || access(r->name, F_OK))
     return VQ_OK;
   stream_close(&r->output);
-  free(r->name);
-  r->name = NULL;
-  VQ_TRY(request_name(&r->asked, &r->name));
-  return stream_out(&r->output, r->name);
+  return find_output(r);
 }
 
 static vq_status save(run *r, bool stopped)
@@ -186,6 +218,20 @@ static vq_status finish(run *r, vq_status status)
   return status ? status : saved;
 }
 
+static vq_status make_next(run *r)
+{
+  request *a = &r->asked;
+  r->number++;
+  r->step = 0;
+  a->settings.seed++;
+  stream_close(&r->output);
+  VQ_TRY(find_output(r));
+  progress_next(&r->progress, a, r->output.path);
+  VQ_TRY(vq_session_restart(r->session, a->settings.seed));
+  progress_init(&r->progress, a->progress, request_end(a), 0);
+  return finish(r, take_steps(r));
+}
+
 static void clear(run *r)
 {
   stream_close(&r->output);
@@ -199,7 +245,7 @@ static void clear(run *r)
 
 int generate_run(const command *c, request *wanted)
 {
-  run r = {.asked = *wanted};
+  run r = {.asked = *wanted, .number = 1};
   int status;
   if (r.asked.plan) {
     status = plan_print(c, &r.asked);
@@ -212,6 +258,8 @@ int generate_run(const command *c, request *wanted)
     done = prepare(&r);
   if (!done)
     done = finish(&r, take_steps(&r));
+  while (!done && !interrupted() && r.number < r.asked.count)
+    done = make_next(&r);
   if (done && r.asked.progress == PROGRESS_JSON)
     progress_error(done);
   status = tool_end(c, done);
@@ -241,7 +289,7 @@ const command command_generate = {
         "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
         "the networks in use.\n\n"
         "Not in this version yet: --recipe, --optimizer, --augment, --cutout-chunk, --init-weight, --ema, "
-        "--image-prompt, --noise-prompt, --phase-every, --mask, --count, --zoom, "
+        "--image-prompt, --noise-prompt, --phase-every, --mask, --zoom, "
         "--preview, --config, --print-tape.",
     .examples = "  vqgen \"a red circle on a blue background\"\n"
                 "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"

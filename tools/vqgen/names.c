@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char *const names_later_options =
-    "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|count|"
+    "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|"
     "zoom|preview|config|print-tape";
 
 const char *const names_later_commands = "convert|inspect|batch|doctor";

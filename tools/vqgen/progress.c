@@ -205,6 +205,13 @@ void progress_start(progress *p, const request *r, const char *output)
   p->started = now();
 }
 
+void progress_next(progress *p, const request *r, const char *output)
+{
+  fprintf(stderr, "seed     %llu\noutput   %s\n", (unsigned long long)r->settings.seed, output);
+  if (p->kind == PROGRESS_JSON)
+    emit_start(r, output);
+}
+
 void progress_step(progress *p, const vq_step_report *r)
 {
   char line[160];

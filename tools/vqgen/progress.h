@@ -26,6 +26,8 @@ void progress_init(progress *p, progress_kind kind, int64_t steps, int64_t first
 
 /* What was understood: `output` as it will be called. */
 void progress_start(progress *p, const request *r, const char *output);
+/* Another picture of the same run: its seed and output. */
+void progress_next(progress *p, const request *r, const char *output);
 void progress_step(progress *p, const vq_step_report *report);
 /* Each prompt's loss and their sum; for people only. */
 void progress_losses(progress *p, const vq_step_report *report);

@@ -79,6 +79,9 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
       {'n', "steps", "N", set_steps, r,
        "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the picture saved", now(&d, "steps")},
       {0, "seed", "N", set_seed, r, "the same number gives the same picture", "drawn, and told"},
+      {0, "count", "N", set_integer, &r->count,
+       "N pictures, one after the other, with the networks read once: each has the next seed, and FILE a number",
+       "1", 1, 100000},
       {0, "save-every", "N", set_count, &r->save_every,
        "every N steps tell each prompt's loss and replace progress.png "
        "beside FILE; 0: never",
@@ -247,8 +250,25 @@ static vq_status draw_seed(uint64_t *seed)
   return VQ_OK;
 }
 
+/* What would be written over by the next picture. */
+static vq_status check_count(const request *r)
+{
+  const char *one = r->snapshot                            ? "--snapshot"
+                    : r->frames                            ? "--frames"
+                    : r->video                             ? "--video"
+                    : r->origin.path                       ? "a picture or snapshot to go by"
+                    : r->output && !strcmp(r->output, "-") ? "-o -"
+                                                           : NULL;
+  if (r->count > 1 && one)
+    return vq_fail(VQ_ERR_ARGUMENT, "--count %d: %s is for one picture", r->count, one);
+  if (r->count > 1 && r->settings.steps < 0)
+    return vq_fail(VQ_ERR_ARGUMENT, "--count %d: an endless run (-n -1) never comes to the second", r->count);
+  return VQ_OK;
+}
+
 static vq_status complete(request *r)
 {
+  VQ_TRY(check_count(r));
   if (r->json && !r->plan)
     return vq_fail(VQ_ERR_ARGUMENT, "--json is for --plan; a run tells JSON by --progress json");
   VQ_TRY(read_prompts(r));
@@ -286,7 +306,7 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
 {
   asked question;
   bool plan = c == &command_plan;
-  *r = (request){.save_every = 50, .snapshot_every = 100, .video_every = 1, .plan = plan};
+  *r = (request){.count = 1, .save_every = 50, .snapshot_every = 100, .video_every = 1, .plan = plan};
   set_defaults(r);
   vq_status read = with_table(r, c, argc, argv, false, &question);
   if (!read && open && question == ASKED_NOTHING)

@@ -24,6 +24,7 @@ typedef struct request {
   char *standard_input;       /* where a prompt is - */
   const char *output;         /* NULL: from the prompts */
   int64_t save_every;         /* 0: never */
+  int count;                  /* pictures, seeds one after the other */
   const char *frames, *video; /* a folder and a file; NULL: none */
   int64_t video_every;
   double fps;           /* 0: as 15 seconds want */
