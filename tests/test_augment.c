@@ -1,5 +1,5 @@
-/* test_augment.c -- augmentations of cutouts against kornia: published arrays of single operators, and RandomAffine, RandomPerspective
- * and RandomErasing from the parameters that kornia drew (tests/compare/make_augment_goldens.py); and what the table of cases cannot
+/* test_augment.c -- augmentations of cutouts against kornia: published arrays of single operators, and its random warps,
+ * crops and erasing from the parameters that it drew (tests/compare/make_augment_goldens.py); and what the table of cases cannot
  * say of the rooms: limits of the fixed point, the law of the noise, what is refused. Built as float and as double. */
 #include "kernels/noise/normals.h"
 #include "kernels/ops.h"
@@ -240,6 +240,32 @@ Test(augment, random_affine)
   check_affine("affine zeros", "affine zeros motion", VQ_WARP_ZEROS);
 }
 
+Test(augment, random_rotation)
+{
+  recorded r = open_recorded();
+  bench b = r.b;
+  double *degrees = doubles(&r, "rotation degrees"), M[9 * 8];
+  for (int j = 0; j < r.n; j++)
+    cr_assert(!vq_warp_rotation(M + 9 * j, (int)r.w, (int)r.h, degrees[j]), "%s", vq_error_message());
+  expect_output(&r, "rotation", vq_warp(b.tape, r.x, LEAF(VQ_F64, M, false, r.n, 3, 3), VQ_WARP_ZEROS));
+  free(degrees);
+  close_recorded(&r);
+}
+
+Test(augment, random_resized_crop)
+{
+  recorded r = open_recorded();
+  bench b = r.b;
+  double *box = doubles(&r, "crop boxes"), M[9 * 8];
+  for (int j = 0; j < r.n; j++)
+    cr_assert(
+        !vq_warp_crop(M + 9 * j, (int)r.w, (int)r.h, box[4 * j], box[4 * j + 1], box[4 * j + 2], box[4 * j + 3]),
+        "%s", vq_error_message());
+  expect_output(&r, "crop", vq_warp(b.tape, r.x, LEAF(VQ_F64, M, false, r.n, 3, 3), VQ_WARP_ZEROS));
+  free(box);
+  close_recorded(&r);
+}
+
 Test(augment, random_perspective)
 {
   recorded r = open_recorded();
@@ -280,6 +306,35 @@ Test(augment, random_erasing)
   free(draws);
   free(boxes);
   close_recorded(&r);
+}
+
+/* The stages of the golden rows, which kornia's own names for the adjustments made, are those that our names make. */
+static void check_stages(const char *file, vq_jitter_meaning meaning)
+{
+  static const double factor[4][4] = {
+      {1.08, 0.9, 1.3, 0.05}, {0.93, 1.2, 0.7, -0.03}, {0.95, 1.15, 1.3, 0.4}, {1.05, 0.85, 0.9, -0.3}};
+  static const int order[4][4] = {{0, 1, 2, 3}, {3, 2, 0, 1}, {2, 3, 1, 0}, {1, 0, 3, 2}};
+  recorded r = {.n = 4};
+  int32_t stage[VQ_JITTER_STAGES];
+  vq_real amount[VQ_JITTER_STAGES];
+  cr_assert(!vq_safetensors_open(&r.file, file), "%s", vq_error_message());
+  double *stages = doubles(&r, "in1"), *amounts = doubles(&r, "in2");
+  for (int j = 0; j < r.n; j++) {
+    vq_jitter_stages(stage, amount, meaning, factor[j], order[j]);
+    for (int k = 0; k < VQ_JITTER_STAGES; k++)
+      cr_expect(stage[k] == (int)stages[VQ_JITTER_STAGES * j + k] &&
+                    fabs((double)amount[k] - amounts[VQ_JITTER_STAGES * j + k]) < 1e-7,
+                "%s: stage %d of cutout %d is %d by %g", file, k, j, (int)stage[k], (double)amount[k]);
+  }
+  free(stages);
+  free(amounts);
+  vq_safetensors_close(r.file);
+}
+
+Test(augment, color_jitter)
+{
+  check_stages(VQ_TEST_DATA "/ops/jitter__kornia_0.5.4.safetensors", VQ_JITTER_KORNIA_054);
+  check_stages(VQ_TEST_DATA "/ops/jitter__kornia.safetensors", VQ_JITTER_KORNIA);
 }
 
 Test(augment, geometry_is_refused)

@@ -114,6 +114,26 @@ vq_status vq_warp_affine(double M[9], int W, int H, const vq_warp_motion *a)
   return vq_warp_by_affine(M, W, H, M);
 }
 
+vq_status vq_warp_rotation(double M[9], int W, int H, double degrees)
+{
+  double x = W / 2.0 - 0.5, y = H / 2.0 - 0.5, c = cos(degrees * radians), s = sin(degrees * radians);
+  const double back[9] = {c, -s, x - c * x + s * y, s, c, y - s * x - c * y, 0, 0, 1};
+  VQ_TRY(check_size(W, H));
+  memcpy(M, back, sizeof back);
+  return VQ_OK;
+}
+
+vq_status vq_warp_crop(double M[9], int W, int H, double left, double top, double width, double height)
+{
+  VQ_TRY(check_size(W, H));
+  vq_warp_identity(M);
+  M[0] = (width - 1) / (W - 1);
+  M[2] = left;
+  M[4] = (height - 1) / (H - 1);
+  M[5] = top;
+  return VQ_OK;
+}
+
 /* Solves the eight equations, eliminating with the largest pivot of each column. a[8][9], the right side last. */
 static vq_status solve(double a[8][9])
 {

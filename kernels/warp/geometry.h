@@ -38,6 +38,11 @@ vq_status vq_warp_perspective(double M[9], int W, int H, const double from[8], c
  * of distortion's share of the sides: u[8] in [0,1], x and y of each corner. */
 void vq_warp_corners(double from[8], double to[8], int W, int H, double distortion, const double u[8]);
 
+/* kornia's RandomRotation, counter-clockwise about the middle, and its RandomResizedCrop(cropping_mode="resample") of a box to the whole
+ * picture. These two ask for align_corners=True, and are no wider than what they say. */
+vq_status vq_warp_rotation(double M[9], int W, int H, double degrees);
+vq_status vq_warp_crop(double M[9], int W, int H, double left, double top, double width, double height);
+
 /* M = the matrix that takes `from` to `to`, M[8] = 1 (get_perspective_transform, without its warp). */
 vq_status vq_perspective_matrix(double M[9], const double from[8], const double to[8]);
 

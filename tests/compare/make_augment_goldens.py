@@ -1,4 +1,4 @@
-"""Writes tests/data/augment.safetensors for tests/test_augment.c: kornia's RandomAffine, RandomPerspective and RandomErasing, with
+"""Writes tests/data/augment.safetensors for tests/test_augment.c: kornia's random warps, crops and erasing, with
 the parameters that their own generators draw, in float64. Needs torch and kornia 0.5.4, which the notebooks were written for:
 
     PYTHONPATH=FOLDER_OF_KORNIA_0.5.4 python3 tests/compare/make_augment_goldens.py
@@ -60,6 +60,15 @@ def affine(name, **settings):
 
 affine("affine border", degrees=30.0, translate=(0.1, 0.2), padding_mode="border")
 affine("affine zeros", degrees=15.0, translate=(0.1, 0.1), scale=(0.7, 1.3, 0.6, 1.4), shear=(-5.0, 5.0, -7.0, 7.0))
+
+rotation = kornia.augmentation.RandomRotation(15.0, p=1.0)
+degrees = {"degrees": torch.tensor([-11.0, 4.5, 14.0])}
+arrays["rotation degrees"] = degrees["degrees"].numpy()
+arrays["rotation"] = nhwc(rotation.apply_transform(x, degrees, rotation.compute_transformation(x, degrees)))
+
+out, p = apply(kornia.augmentation.RandomResizedCrop((H, W), (0.1, 1.0), (0.75, 1.333), cropping_mode="resample"))
+arrays["crop"] = out
+arrays["crop boxes"] = np.concatenate([p["src"][:, 0], p["src"][:, 2] - p["src"][:, 0] + 1], 1)
 
 arrays["perspective"], p = apply(kornia.augmentation.RandomPerspective(torch.tensor(0.7), p=1.0))
 arrays["perspective from"], arrays["perspective to"] = p["start_points"], p["end_points"]

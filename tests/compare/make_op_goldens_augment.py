@@ -172,6 +172,7 @@ def others():
     factors = np.array([0.1, 0, 1], dtype=np.float32).astype(np.float64)
     golden("noise", noise, [n(3, 5, 3, 3), factors, keys()], [0])
     golden("noise, several draws", noise, [n(3, 11, 9, 3), n(3), keys()], [0])
+    golden("noise, past a block of draws", noise, [n(3, 255), n(3), keys()], [0])
 
 
 def colours(name):
