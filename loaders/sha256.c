@@ -40,14 +40,17 @@ static void plain_blocks(uint32_t state[8], const uint8_t *data, size_t blocks)
       w[i] = w[i - 16] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
              (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
     memcpy(s, state, sizeof s);
+    /* Each round moves every letter one place on: here the letters move and the numbers stay. */
+#define LETTER(n) s[(n - i) & 7]
+#pragma GCC unroll 64
     for (int i = 0; i < 64; i++) {
-      uint32_t a = s[0], e = s[4];
-      uint32_t one = s[7] + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & s[5]) ^ (~e & s[6])) + k[i] + w[i];
-      uint32_t two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
-      memmove(s + 1, s, 7 * sizeof *s);
-      s[4] += one;
-      s[0] = one + two;
+      uint32_t a = LETTER(0), b = LETTER(1), c = LETTER(2), e = LETTER(4), f = LETTER(5), g = LETTER(6);
+      uint32_t one = LETTER(7) + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + ((e & f) ^ (~e & g)) + k[i] + w[i];
+      uint32_t two = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+      LETTER(3) += one;
+      LETTER(7) = one + two;
     }
+#undef LETTER
     for (int i = 0; i < 8; i++)
       state[i] += s[i];
   }
