@@ -1,6 +1,7 @@
 /* fields.c -- the table, and what each kind of field does. */
 #include "runtime/fields.h"
 
+#include "loaders/utf8.h"
 #include "runtime/number.h"
 
 #include <errno.h>
@@ -253,6 +254,14 @@ static vq_status read_choice(const vq_field *f, int *to, const char *text)
   return VQ_OK;
 }
 
+static vq_status read_text(const char **to, const char *text)
+{
+  if (strlen(text) >= VQ_FIELD_BYTES || !vq_is_utf8(text))
+    return vq_fail(VQ_ERR_ARGUMENT, "a text is UTF-8 and has less than %d bytes", VQ_FIELD_BYTES);
+  *to = *text ? text : NULL;
+  return VQ_OK;
+}
+
 vq_status vq_field_read(const vq_field *f, vq_settings *s, const char *text)
 {
   void *to = (char *)s + f->at;
@@ -272,7 +281,7 @@ vq_status vq_field_read(const vq_field *f, vq_settings *s, const char *text)
     return VQ_OK;
   case VQ_FIELD_CHOICE: return read_choice(f, to, text);
   case VQ_FIELD_SET: return read_set(f, to, text);
-  case VQ_FIELD_TEXT: *(const char **)to = *text ? text : NULL; return VQ_OK;
+  case VQ_FIELD_TEXT: return read_text(to, text);
   case VQ_FIELD_SIZE: return read_size(f, to, text);
   case VQ_FIELD_RANGE: return read_range(f, to, text);
   case VQ_FIELD_OWN: break;
@@ -373,7 +382,10 @@ vq_status vq_fields_check(const vq_settings *s)
   for (int i = 0; i < FIELDS; i++) {
     const vq_field *f = &fields[i];
     vq_field_write(f, s, text, sizeof text);
-    if (f->kind != VQ_FIELD_OWN && f->kind != VQ_FIELD_TEXT)
+    if (f->kind == VQ_FIELD_TEXT && *(const char *const *)((const char *)s + f->at))
+      VQ_TRY(
+          vq_fail_in(vq_field_read(f, &scratch, *(const char *const *)((const char *)s + f->at)), "%s", f->title));
+    else if (f->kind != VQ_FIELD_OWN)
       VQ_TRY(vq_fail_in(vq_field_read(f, &scratch, text), "%s", f->title));
   }
   return VQ_OK;

@@ -112,10 +112,17 @@ static void keep_property(void *user, const char *uri, const char *name, const c
       json_object_set_new(under(under(found, "notebook"), "xmp"), name, json_string(text));
 }
 
-static void read_xmp(json_t *found, const char *packet)
+typedef struct finding {
+  json_t *found;
+  bool unread; /* there is XMP, and this build does not read it */
+} finding;
+
+static void read_xmp(finding *f, const char *packet)
 {
-  json_t *mine = json_object();
-  if (!vq_xmp_read(packet, keep_property, mine)) {
+  json_t *mine = json_object(), *found = f->found;
+  vq_status status = vq_xmp_read(packet, keep_property, mine);
+  f->unread = f->unread || status == VQ_ERR_UNSUPPORTED;
+  if (!status) {
     /* a creator alone may be anybody's */
     const json_t *xmp = json_object_get(json_object_get(mine, "notebook"), "xmp");
     if (xmp && !json_object_get(xmp, "seed"))
@@ -143,9 +150,10 @@ static const known_key keys[] = {
 
 static void keep_text(void *user, const char *key, const char *text)
 {
-  json_t *found = user;
+  finding *f = user;
+  json_t *found = f->found;
   if (!strcmp(key, VQ_TEXT_XMP)) {
-    read_xmp(found, text);
+    read_xmp(f, text);
   } else if (!strcmp(key, "parameters") || !strcmp(key, VQ_TEXT_EXIF_COMMENT)) {
     read_parameters(found, text);
   } else if (!strncmp(key, "pixray_", 7)) {
@@ -195,12 +203,16 @@ vq_status vq_reveal(json_t **out, const char *path)
   *out = NULL;
   if (!found)
     return vq_fail(VQ_ERR_MEMORY, "no memory for settings");
-  vq_status status = vq_image_read_texts(path, keep_text, found);
+  finding f = {found, false};
+  vq_status status = vq_image_read_texts(path, keep_text, &f);
   const char *software = json_string_value(json_object_get(json_object_get(found, "novelai"), "Software"));
   if (!software || strcmp(software, "NovelAI"))
     json_object_del(found, "novelai");
   if (!status)
     status = read_hidden(found, path);
+  if (!status && f.unread && json_object_size(found) == 0)
+    status = vq_fail(VQ_ERR_UNSUPPORTED,
+                     "'%s' has settings in XMP, which this build does not read: build it with expat", path);
   if (status)
     json_decref(found);
   else

@@ -18,7 +18,8 @@
  *   invokeai       its JSON, or the command line of its first versions
  *   novelai        its JSON, and what stands beside it
  *
- * Errors as vq_image_read's; VQ_ERR_MEMORY. Settings that are damaged are there as text, or not there. */
+ * Errors as vq_image_read's; VQ_ERR_MEMORY; VQ_ERR_UNSUPPORTED also for XMP alone in a build without expat. Settings that
+ * are damaged are there as text, or not there. */
 vq_status vq_reveal(json_t **out, const char *path);
 
 #endif

@@ -20,6 +20,20 @@ static const char *text_at(const json_t *o, const char *a, const char *b, const 
   return json_string_value(o) ? json_string_value(o) : "nothing";
 }
 
+static bool reads_xmp(void)
+{
+  return vq_xmp_read("<a/>", NULL, NULL) != VQ_ERR_UNSUPPORTED;
+}
+
+/* Can this build write the format, and read what stands in it? Says what it cannot. */
+static bool has(vq_image_format format)
+{
+  if (!vq_image_check_format(format) && (format == VQ_IMAGE_PNG || reads_xmp()))
+    return true;
+  fprintf(stderr, "[SKIP] format %d: this build lacks its library, or expat\n", (int)format);
+  return false;
+}
+
 static json_t *revealed(const char *path)
 {
   json_t *found;
@@ -280,18 +294,16 @@ static bool same_bytes(const char *a, const char *b)
 
 static void try_format(vq_image_format format, const char *a, const char *b)
 {
-  if (vq_image_check_format(format)) {
-    fprintf(stderr, "[SKIP] %s\n", vq_error_message());
+  if (!has(format))
     return;
-  }
   said s =
       TOOL_OK("a cat:2 | fog:-0.5:-0.9", QUICK, ALL, "-n", "1", "--seed", "5", "--model-name", "M & <N>", "-o", a);
   cr_expect(!strstr(s.err, "no hidden bits") == (format != VQ_IMAGE_JPEG), "%s", s.err);
   forget(&s);
   json_t *o = revealed(in_scratch(a));
   cr_expect(json_is_object(json_object_get(o, "vqgen")), "%s", a);
-  cr_expect_str_eq(text_at(o, "notebook", "xmp", "title"), "a cat:2 | fog:-0.5:-0.9");
-  cr_expect_str_eq(text_at(o, "notebook", "xmp", "model"), "M & <N>");
+  cr_expect_str_eq(text_at(o, "notebook", "xmp", "title"), reads_xmp() ? "a cat:2 | fog:-0.5:-0.9" : "nothing");
+  cr_expect_str_eq(text_at(o, "notebook", "xmp", "model"), reads_xmp() ? "M & <N>" : "nothing");
   cr_expect_str_eq(text_at(o, "notebook", "stegano", "model"), format == VQ_IMAGE_JPEG ? "nothing" : "M & <N>");
   json_decref(o);
   s = TOOL_OK("replay", in_scratch(a), TINY, "-o", b);
@@ -312,6 +324,8 @@ Test(metadata, what_is_asked_for_and_no_more)
     const char *list, *keys[3];
   } lists[] = {
       {"none", {NULL}}, {"text", {"vqgen"}}, {"xmp", {"notebook"}}, {"stegano,text", {"vqgen", "notebook"}}};
+  if (!reads_xmp())
+    skip_test("this build lacks expat");
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
     said s =
         TOOL_OK("a cat", QUICK, "-s", "48x32", "-n", "0", "--metadata", lists[i].list, "-o", "a.png", "--force");
@@ -353,7 +367,8 @@ Test(metadata, the_notebooks_picture_is_followed_as_far_as_it_goes)
             "%s", s.err);
   forget(&s);
   s = TOOL("replay", DATA("a1111.jpg"), TINY, "-o", "b.png");
-  cr_expect(s.status == 2 && strstr(s.err, "automatic1111"), "%s", s.err);
+  cr_expect(s.status == 2 && strstr(s.err, vq_image_check_format(VQ_IMAGE_JPEG) ? "JPEG" : "automatic1111"), "%s",
+            s.err);
   forget(&s);
 }
 
@@ -382,7 +397,7 @@ Test(metadata, exiftool_shows_the_fields)
     skip_test("no exiftool: the XMP fields are not compared");
   for (int i = 0; i < 3; i++) {
     size_t bytes;
-    if (vq_image_check_format(formats[i]))
+    if (!has(formats[i]))
       continue;
     said s = TOOL_OK("a cat", QUICK, ALL, "-n", "1", "--seed", "5", "-o", names[i]);
     forget(&s);
@@ -399,6 +414,8 @@ Test(metadata, exiftool_shows_the_fields)
     /* and what exiftool writes, we read */
     snprintf(line, sizeof line, "exiftool -q -overwrite_original -XMP-dc:Title='a dog' '%s'", in_scratch(names[i]));
     cr_assert(system(line) == 0);
+    if (!reads_xmp())
+      continue;
     json_t *o = revealed(in_scratch(names[i]));
     cr_expect_str_eq(text_at(o, "notebook", "xmp", "title"), "a dog", "%s", names[i]);
     json_decref(o);
@@ -427,7 +444,7 @@ Test(metadata, survives_damage)
     vq_image image = pattern(40, 12);
     const char *pairs[] = {"vqgen", "{\"step\":1}", "parameters", "a\nNegative prompt: b\nSteps: 1, A: \"b, c\""};
     vq_image_extras extras = {pairs, 2, packet, 90};
-    if (vq_image_check_format(formats[i]))
+    if (!has(formats[i]))
       continue;
     expect_ok(vq_stegano_hide(&image, message));
     expect_ok(vq_image_write(in_scratch(names[i]), formats[i], &image, &extras));

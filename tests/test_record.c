@@ -87,6 +87,22 @@ Test(record, numbers_are_the_same_bits)
   }
 }
 
+Test(record, texts_are_utf8)
+{
+  vq_settings s = plain();
+  const vq_field *f = vq_field_find("model-name");
+  char *longest = calloc(1, VQ_FIELD_BYTES + 1);
+  expect_error(vq_field_read(f, &s, "\xff"), VQ_ERR_ARGUMENT, "UTF-8");
+  memset(longest, 'x', VQ_FIELD_BYTES);
+  expect_error(vq_field_read(f, &s, longest), VQ_ERR_ARGUMENT, "less than");
+  longest[VQ_FIELD_BYTES - 1] = 0;
+  expect_ok(vq_field_read(f, &s, longest));
+  expect_ok(vq_fields_check(&s));
+  s.model_name = "\xff";
+  expect_error(vq_fields_check(&s), VQ_ERR_ARGUMENT, "the model's name", "UTF-8");
+  free(longest);
+}
+
 /* ---- records ---- */
 
 static char *record_of(const vq_settings *s)

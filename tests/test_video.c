@@ -73,6 +73,17 @@ Test(video, frames_of_every_third_step_and_the_last)
     cr_expect_eq(is_there(frame(step)), step % 3 == 0 || step == 7, "step %d", step);
 }
 
+/* Numbers go on where they were: as if the run had never stopped. */
+Test(video, frames_of_a_run_that_goes_on)
+{
+  said s = TOOL_OK("a cat", QUICK, "-n", "4", "--snapshot", "s.safetensors", "-o", "a.png");
+  forget(&s);
+  s = TOOL_OK("resume", "s.safetensors", "-n", "8", "--frames", "frames", "--video-every", "3", "-o", "b.png");
+  forget(&s);
+  for (int step = 0; step < 10; step++)
+    cr_expect_eq(is_there(frame(step)), step == 6 || step == 8, "step %d", step);
+}
+
 /* ---- an animated PNG of our own ---- */
 
 static uint32_t big32(const uint8_t *p)

@@ -30,12 +30,12 @@ static vq_status name_file(const frames *f, int64_t step, char *path, size_t byt
   return vq_fail(VQ_ERR_WRITE, "%s: the folder's name is too long", f->folder);
 }
 
-static vq_status open_folder(const frames *f, const request *r)
+static vq_status open_folder(const frames *f, const request *r, int64_t first)
 {
   char path[4096];
   if (mkdir(f->folder, 0777) && errno != EEXIST)
     return vq_fail(VQ_ERR_WRITE, "--frames %s: %s", f->folder, strerror(errno));
-  VQ_TRY(name_file(f, f->first, path, sizeof path));
+  VQ_TRY(name_file(f, first, path, sizeof path));
   if (!r->force && !r->origin.snapshot && !access(path, F_OK))
     return vq_fail(VQ_ERR_WRITE, "%s is there already: name another folder, or replace its frames by --force",
                    path);
@@ -45,7 +45,7 @@ static vq_status open_folder(const frames *f, const request *r)
 vq_status frames_open(frames *f, const request *r, const vq_session *session, int64_t first)
 {
   int width, height;
-  *f = (frames){.folder = r->frames, .every = r->video_every, .first = first, .last = -1};
+  *f = (frames){.folder = r->frames, .every = r->video_every, .last = -1};
   if (r->fps > 0 && !r->video)
     return vq_fail(VQ_ERR_ARGUMENT, "--fps is for --video, and there is none");
   if (!r->frames && !r->video)
@@ -55,13 +55,13 @@ vq_status frames_open(frames *f, const request *r, const vq_session *session, in
   if (!f->rgb)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a frame");
   if (r->frames)
-    VQ_TRY(open_folder(f, r));
+    VQ_TRY(open_folder(f, r, first));
   return r->video ? video_open(&f->video, r->video, width, height, speed(r, first), r->force) : VQ_OK;
 }
 
 static bool wanted(const frames *f, int64_t step)
 {
-  return f->rgb && step != f->last && (step - f->first) % f->every == 0;
+  return f->rgb && step != f->last && step % f->every == 0;
 }
 
 void frames_expect(frames *f, vq_session *session, int64_t step)

@@ -8,11 +8,11 @@
 #include "tools/vqgen/video.h"
 
 typedef struct frames {
-  const char *folder;         /* NULL: no files */
-  video *video;               /* NULL: none */
-  int64_t every, first, last; /* steps between frames; the first one; the last one that was made, -1: none */
-  uint8_t *rgb;               /* NULL: no frames are made */
-  bool failed;                /* what went wrong was told, and the run goes on without it */
+  const char *folder;  /* NULL: no files */
+  video *video;        /* NULL: none */
+  int64_t every, last; /* steps between frames; the last one that was made, -1: none */
+  uint8_t *rgb;        /* NULL: no frames are made */
+  bool failed;         /* what went wrong was told, and the run goes on without it */
 } frames;
 
 /* Asks all that can go wrong before the first step. */
