@@ -53,7 +53,8 @@ static void describe(defaults *d, const vq_settings *s)
 static const char *now(const defaults *d, const char *name)
 {
   int count;
-  return d->text[vq_field_find(name) - vq_fields(&count)];
+  const char *text = d->text[vq_field_find(name) - vq_fields(&count)];
+  return *text ? text : NULL;
 }
 
 /* Reads the options into the request, or, where a question was asked, answers it. */
