@@ -212,10 +212,9 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
   return VQ_OK;
 }
 
-/* Prompts and z: what depends on the seed. */
+/* The first z: what depends on the seed. */
 static vq_status begin(vq_session *s)
 {
-  VQ_TRY(encode_prompts(s));
   vq_real *z = calloc((size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine), sizeof *z);
   vq_status status =
       z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
@@ -236,7 +235,9 @@ vq_status vq_session_start(vq_session *s)
   VQ_TRY(vq_session_check_metadata(s));
   engine_config(s, &config);
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
-  vq_status status = begin(s);
+  vq_status status = encode_prompts(s); /* texts: their features are the same for every seed */
+  if (!status)
+    status = begin(s);
   if (status) {
     vq_engine_free(s->engine);
     s->engine = NULL;
