@@ -83,7 +83,8 @@ typedef enum vq_metadata {
 } vq_metadata;
 
 typedef struct vq_settings {
-  const char *vqgan, *clip; /* network files; vq_settings_load fills in NULL ones */
+  const char *vqgan, *clip; /* network files, or names; vq_settings_load finds those and fills in NULL ones */
+  const char *config, *vocab; /* of a published VQGAN or CLIP: its settings and its vocabulary; NULL: looked for beside it */
   int width, height;        /* pixels; floored to a multiple of the VQGAN's factor */
   int64_t steps; /* updates of z; -1: until the caller stops (a falling learning rate then stays at its start) */
   uint64_t seed;

@@ -314,8 +314,27 @@ static vq_status write_header(vq_output *out, const vq_file_tensor *tensor, int 
   return status;
 }
 
-static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int count, const char *const *pair,
-                            int pairs)
+/* sorted[0..count), one after the other, through one buffer. */
+static vq_status write_each(vq_output *out, const vq_file_tensor *sorted, int count, vq_safetensors_fill fill, void *user)
+{
+  size_t largest = 1;
+  vq_status status = VQ_OK;
+  for (int i = 0; i < count; i++)
+    largest = sorted[i].bytes > largest ? sorted[i].bytes : largest;
+  void *buffer = malloc(largest);
+  if (!buffer)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for the largest tensor, %zu MiB", largest >> 20);
+  for (int i = 0; i < count && !status; i++) {
+    status = fill(user, &sorted[i], buffer);
+    if (!status)
+      vq_output_write(out, buffer, sorted[i].bytes);
+  }
+  free(buffer);
+  return status;
+}
+
+static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int count, const char *const *pair, int pairs,
+                            vq_safetensors_fill fill, void *user)
 {
   vq_file_tensor *sorted;
   vq_status status;
@@ -334,7 +353,9 @@ static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int co
     qsort(sorted, (size_t)count, sizeof *sorted, by_width);
   }
   status = write_header(out, sorted, count, pair, pairs);
-  for (int i = 0; i < count && !status; i++)
+  if (!status && fill)
+    status = write_each(out, sorted, count, fill, user);
+  for (int i = 0; i < count && !status && !fill; i++)
     vq_output_write(out, sorted[i].data, sorted[i].bytes);
   free(sorted);
   return status;
@@ -343,10 +364,16 @@ static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int co
 vq_status vq_safetensors_write(const char *path, const vq_file_tensor *tensors, int count,
                                const char *const *metadata_pairs, int pairs)
 {
+  return vq_safetensors_write_each(path, tensors, count, metadata_pairs, pairs, NULL, NULL);
+}
+
+vq_status vq_safetensors_write_each(const char *path, const vq_file_tensor *tensors, int count,
+                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill, void *user)
+{
   vq_output *out;
   vq_status status;
   VQ_TRY(vq_output_open(&out, path));
-  status = write_file(out, tensors, count, metadata_pairs, pairs);
+  status = write_file(out, tensors, count, metadata_pairs, pairs, fill, user);
   if (status) {
     vq_output_abandon(out);
     return vq_fail_in(status, "cannot write '%s'", path);

@@ -40,4 +40,10 @@ const char *const *vq_safetensors_metadata_pairs(const vq_safetensors *file, int
 vq_status vq_safetensors_write(const char *path, const vq_file_tensor *tensors, int count,
                                const char *const *metadata_pairs, int pairs);
 
+/* The same for tensors that are not all in memory: each is asked for when its turn comes, to buffer[tensor->bytes], and the buffer is as
+ * large as the largest. `data` of the tensors is not looked at. */
+typedef vq_status (*vq_safetensors_fill)(void *user, const vq_file_tensor *tensor, void *buffer);
+vq_status vq_safetensors_write_each(const char *path, const vq_file_tensor *tensors, int count,
+                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill, void *user);
+
 #endif

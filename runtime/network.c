@@ -1,16 +1,23 @@
-/* network.c -- reads a network's settings from its file's metadata and hands its weights to the nets. */
+/* network.c -- opens networks, finds out their settings, and hands their weights to the nets. */
 #include "runtime/network.h"
 
-#include "loaders/input.h"
-#include "loaders/safetensors.h"
+#include "loaders/vocabulary.h"
+#include "runtime/published.h"
+#include "runtime/vocabulary_search.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct vq_network {
   char *path;
-  vq_safetensors *file;
+  vq_network_kind kind;
+  vq_checkpoint *file;
+  vq_layout *layout;
+  bool ours;
+  char *config_file, *vocab; /* of a published one; NULL: none, and the search decides */
+  vq_assumed assumed;
   vq_weight_source weights;
   vq_vqgan_config vqgan;
   vq_clip_config clip;
@@ -20,26 +27,27 @@ struct vq_network {
 
 static bool find_shape(const void *user, const char *name, int *rank, int64_t *dim)
 {
-  const vq_file_tensor *x = vq_safetensors_find(((const vq_network *)user)->file, name);
-  if (!x)
+  const vq_layout_weight *w = vq_layout_weight_of(((const vq_network *)user)->layout, name);
+  if (!w)
     return false;
-  *rank = x->rank;
-  for (int i = 0; i < x->rank && i < VQ_RANK; i++)
-    dim[i] = x->dim[i];
+  *rank = w->rank;
+  for (int i = 0; i < w->rank && i < VQ_RANK; i++)
+    dim[i] = w->dim[i];
   return true;
 }
 
 static vq_status read_values(const void *user, const char *name, vq_real *out)
 {
   const vq_network *net = user;
-  const vq_file_tensor *tensor = vq_safetensors_find(net->file, name);
-#ifdef VQ_DOUBLE
-  vq_file_tensor_read_f64(tensor, out);
-#else
-  vq_file_tensor_read_f32(tensor, out);
-#endif
-  vq_input_forget(tensor->data, tensor->bytes);
-  return VQ_OK;
+  return vq_layout_read(vq_layout_weight_of(net->layout, name), net->file, out);
+}
+
+/* The project's own form keeps its texts in safetensors' metadata. */
+static const char *metadata(const vq_network *net, const char *key)
+{
+  const vq_checkpoint_value *value =
+      vq_checkpoint_container(net->file) == VQ_CONTAINER_SAFETENSORS ? vq_checkpoint_value_find(net->file, key) : NULL;
+  return value && value->kind == VQ_VALUE_TEXT ? value->text : NULL;
 }
 
 /* ---- settings ---- */
@@ -109,35 +117,141 @@ static vq_status read_clip(vq_clip_config *c, const json_t *config)
   return VQ_OK;
 }
 
-static const char *kind_in_words(const char *kind)
+static const char *kind_in_words(vq_network_kind kind)
 {
-  return !strcmp(kind, "clip") ? "a CLIP" : !strcmp(kind, "vqgan") || !strcmp(kind, "gumbel") ? "a VQGAN" : kind;
+  return kind == VQ_NETWORK_CLIP ? "a CLIP" : "a VQGAN";
 }
 
-static vq_status read_settings(vq_network *net, vq_network_kind wanted)
+/* Of the project's own form. */
+static vq_status read_own_settings(vq_network *net, const char *kind)
 {
-  const char *kind = vq_safetensors_metadata(net->file, "kind");
-  const char *text = vq_safetensors_metadata(net->file, "config");
-  const char *must = wanted == VQ_NETWORK_CLIP ? "a CLIP" : "a VQGAN";
-  if (!kind || !text)
-    return vq_fail(
-        VQ_ERR_NETWORK,
-        "its metadata has no \"%s\", so it is not a network in vqgen's own form; %s in that form is wanted here",
-        kind ? "config" : "kind", must);
-  if (strcmp(kind_in_words(kind), must))
-    return vq_fail(VQ_ERR_NETWORK, "it holds %s, and %s is wanted here: are --vqgan and --clip exchanged?",
-                   kind_in_words(kind), must);
+  const char *text = metadata(net, "config");
+  bool clip = !strcmp(kind, "clip");
   json_error_t error;
+  if (!clip && strcmp(kind, "vqgan") && strcmp(kind, "gumbel"))
+    return vq_fail(VQ_ERR_NETWORK, "its metadata calls it a \"%s\", which is neither a VQGAN nor a CLIP", kind);
+  if (clip != (net->kind == VQ_NETWORK_CLIP))
+    return vq_fail(VQ_ERR_NETWORK, "its metadata calls it a \"%s\", and its tensors are those of %s", kind, kind_in_words(net->kind));
+  if (!text)
+    return vq_fail(VQ_ERR_NETWORK, "its metadata has a \"kind\" and no \"config\"");
   json_t *config = json_loads(text, JSON_REJECT_DUPLICATES, &error);
   if (!config)
     return vq_fail(VQ_ERR_NETWORK, "its config is not JSON: %s", error.text);
-  vq_status status = wanted == VQ_NETWORK_CLIP ? read_clip(&net->clip, config)
-                                               : read_vqgan(&net->vqgan, config, !strcmp(kind, "gumbel"));
+  vq_status status = clip ? read_clip(&net->clip, config) : read_vqgan(&net->vqgan, config, !strcmp(kind, "gumbel"));
   json_decref(config);
   return status;
 }
 
-vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind kind)
+/* ---- networks as they were published ---- */
+
+static bool is_folder(const char *path)
+{
+  struct stat found;
+  return !stat(path, &found) && S_ISDIR(found.st_mode);
+}
+
+static bool is_file(const char *path)
+{
+  struct stat found;
+  return !stat(path, &found) && S_ISREG(found.st_mode);
+}
+
+/* The first n letters of a, then b; NULL without memory. */
+static char *joined(const char *a, size_t n, const char *b)
+{
+  char *text = malloc(n + strlen(b) + 1);
+  if (text) {
+    memcpy(text, a, n);
+    strcpy(text + n, b);
+  }
+  return text;
+}
+
+/* The file of settings that lies beside a checkpoint: model.yaml for model.ckpt; config.json in a folder or beside model.safetensors. */
+static char *config_beside(const char *path)
+{
+  static const char *const endings[] = {".yaml", ".yml"};
+  static const char *const names[] = {"open_clip_config.json", "config.json", "config.yaml"};
+  const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+  bool folder = is_folder(path);
+  for (size_t i = 0; dot && !folder && i < sizeof endings / sizeof *endings; i++) {
+    char *beside = joined(path, (size_t)(dot - path), endings[i]);
+    if (beside && is_file(beside))
+      return beside;
+    free(beside);
+  }
+  char *in = folder ? joined(path, strlen(path), "/") : joined(path, slash ? (size_t)(slash + 1 - path) : 0, "");
+  for (size_t i = 0; in && i < sizeof names / sizeof *names; i++) {
+    char *beside = joined(in, strlen(in), names[i]);
+    if (beside && is_file(beside)) {
+      free(in);
+      return beside;
+    }
+    free(beside);
+  }
+  free(in);
+  return NULL;
+}
+
+/* OpenAI's files are TorchScript, or a plain dict of their tensors that has these three numbers. */
+static bool by_openai(const vq_network *net)
+{
+  return vq_checkpoint_container(net->file) == VQ_CONTAINER_TORCHSCRIPT ||
+         vq_checkpoint_find(net->file, "input_resolution") >= 0 || vq_checkpoint_value_find(net->file, "input_resolution");
+}
+
+static vq_status read_published_settings(vq_network *net, const vq_network_hints *hints)
+{
+  vq_document *document = NULL;
+  bool given = hints && hints->config;
+  net->config_file = given ? strdup(hints->config) : config_beside(net->path);
+  if (net->config_file) {
+    vq_status status = vq_document_open(&document, net->config_file);
+    if (status == VQ_ERR_UNSUPPORTED && !given) { /* not read, not needed */
+      free(net->config_file);
+      net->config_file = NULL;
+    } else {
+      VQ_TRY(status);
+    }
+  }
+  vq_status status = net->kind == VQ_NETWORK_CLIP
+                         ? vq_published_clip(&net->clip, net->layout, document, by_openai(net), &net->assumed)
+                         : vq_published_vqgan(&net->vqgan, net->layout, document, &net->assumed);
+  if (status && net->config_file)
+    status = vq_fail_in(status, "%s", net->config_file);
+  vq_document_free(document);
+  return status;
+}
+
+static void tell(const vq_network *net, const vq_log *log)
+{
+  vq_log_info(log, "%s: %s, %s%s%s", net->path, vq_container_name(vq_checkpoint_container(net->file)), net->layout->family,
+              net->config_file ? ", settings from " : "", net->config_file ? net->config_file : "");
+  if (*net->assumed.text)
+    vq_log_warning(log, "%s: assumed, as no file of settings tells: %s", net->path, net->assumed.text);
+  vq_log_info(log, "it opens faster once it is converted: vqgen convert '%s' -o NAME.safetensors", net->path);
+}
+
+static vq_status open_parts(vq_network *net, const vq_network_hints *hints)
+{
+  VQ_TRY(vq_checkpoint_open(&net->file, net->path));
+  vq_status status = vq_layout_find(&net->layout, net->file);
+  if (status)
+    return vq_fail_in(status, "%s", net->path);
+  net->kind = net->layout->kind;
+  const char *kind = metadata(net, "kind");
+  net->ours = kind != NULL;
+  if (kind)
+    return vq_fail_in(read_own_settings(net, kind), "%s", net->path);
+  if (hints && hints->vocab && !(net->vocab = strdup(hints->vocab)))
+    return vq_fail(VQ_ERR_MEMORY, "no memory to open %s", net->path);
+  status = read_published_settings(net, hints);
+  if (!status && hints && hints->log)
+    tell(net, hints->log);
+  return vq_fail_in(status, "%s", net->path);
+}
+
+vq_status vq_network_open_any(vq_network **out, const char *path, const vq_network_hints *hints)
 {
   *out = NULL;
   vq_network *net = calloc(1, sizeof *net);
@@ -146,9 +260,7 @@ vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind ki
     return vq_fail(VQ_ERR_MEMORY, "no memory to open %s", path);
   }
   net->weights = (vq_weight_source){net, find_shape, read_values};
-  vq_status status = vq_safetensors_open(&net->file, path);
-  if (!status)
-    status = vq_fail_in(read_settings(net, kind), "%s", path);
+  vq_status status = open_parts(net, hints);
   if (status)
     vq_network_close(net);
   else
@@ -156,13 +268,58 @@ vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind ki
   return status;
 }
 
+vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind kind, const vq_network_hints *hints)
+{
+  VQ_TRY(vq_network_open_any(out, path, hints));
+  vq_network_kind is = (*out)->kind;
+  if (is == kind)
+    return VQ_OK;
+  vq_network_close(*out);
+  *out = NULL;
+  return vq_fail(VQ_ERR_NETWORK, "%s: it holds %s, and %s is wanted here: are --vqgan and --clip exchanged?", path,
+                 kind_in_words(is), kind_in_words(kind));
+}
+
 void vq_network_close(vq_network *net)
 {
   if (!net)
     return;
-  vq_safetensors_close(net->file);
+  vq_layout_free(net->layout);
+  vq_checkpoint_close(net->file);
+  free(net->config_file);
+  free(net->vocab);
   free(net->path);
   free(net);
+}
+
+vq_network_kind vq_network_kind_of(const vq_network *net)
+{
+  return net->kind;
+}
+
+bool vq_network_is_ours(const vq_network *net)
+{
+  return net->ours;
+}
+
+const char *vq_network_assumed(const vq_network *net)
+{
+  return net->assumed.text;
+}
+
+const char *vq_network_config_file(const vq_network *net)
+{
+  return net->config_file;
+}
+
+const vq_layout *vq_network_layout(const vq_network *net)
+{
+  return net->layout;
+}
+
+const vq_checkpoint *vq_network_checkpoint(const vq_network *net)
+{
+  return net->file;
 }
 
 const char *vq_network_path(const vq_network *net)
@@ -172,18 +329,18 @@ const char *vq_network_path(const vq_network *net)
 
 const char *vq_network_name(const vq_network *net)
 {
-  const char *name = vq_safetensors_metadata(net->file, "name"), *slash = strrchr(net->path, '/');
+  const char *name = metadata(net, "name"), *slash = strrchr(net->path, '/');
   return name ? name : slash ? slash + 1 : net->path;
 }
 
 const char *vq_network_defaults(const vq_network *net)
 {
-  return vq_safetensors_metadata(net->file, "defaults");
+  return metadata(net, "defaults");
 }
 
 const char *vq_network_pair(const vq_network *net)
 {
-  return vq_safetensors_metadata(net->file, "pair");
+  return metadata(net, "pair");
 }
 
 const vq_vqgan_config *vq_network_vqgan(const vq_network *net)
@@ -211,14 +368,65 @@ vq_status vq_network_make_clip(vq_clip **out, const vq_network *net, vq_device *
   return vq_fail_in(vq_clip_create(out, device, &net->clip, &net->weights, parts), "%s", net->path);
 }
 
+static json_t *list_of(const int *values, int count)
+{
+  json_t *list = json_array();
+  for (int i = 0; list && i < count; i++)
+    json_array_append_new(list, json_integer(values[i]));
+  return list;
+}
+
+char *vq_network_config_json(const vq_network *net)
+{
+  const vq_vqgan_config *g = &net->vqgan;
+  const vq_clip_config *c = &net->clip;
+  json_t *config =
+      net->kind == VQ_NETWORK_VQGAN
+          ? json_pack("{si so si so si si si si si si}", "ch", g->ch, "ch_mult", list_of(g->ch_mult, g->levels),
+                      "num_res_blocks", g->num_res_blocks, "attn_resolutions", list_of(g->attn_resolutions, g->attn_count),
+                      "resolution", g->resolution, "z_channels", g->z_channels, "embed_dim", g->embed_dim, "n_embed",
+                      g->n_embed, "in_channels", 3, "out_ch", 3)
+          : json_pack("{si si si si si si si si si si si ss}", "embed_dim", c->embed_dim, "image_resolution",
+                      c->image_resolution, "vision_layers", c->vision_layers, "vision_width", c->vision_width,
+                      "vision_patch_size", c->patch_size, "vision_heads", c->vision_heads, "context_length",
+                      c->context_length, "vocab_size", c->vocab_size, "transformer_width", c->text_width,
+                      "transformer_heads", c->text_heads, "transformer_layers", c->text_layers, "activation",
+                      c->exact_gelu ? "gelu" : "quick_gelu");
+  char *text = config ? json_dumps(config, 0) : NULL;
+  json_decref(config);
+  return text;
+}
+
+vq_status vq_network_merges(char **merges, size_t *bytes, const vq_network *net)
+{
+  const char *own = metadata(net, "merges");
+  int count = net->clip.vocab_size - 514; /* 512 bytes and the two ends have no merge */
+  *merges = NULL;
+  if (own) {
+    *bytes = strlen(own);
+    *merges = strdup(own);
+    return *merges ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the vocabulary");
+  }
+  if (net->ours)
+    return vq_fail(VQ_ERR_NETWORK, "%s: its metadata has no \"merges\", so texts cannot be made into tokens", net->path);
+  char *found = net->vocab ? strdup(net->vocab) : vq_vocabulary_search(net->path);
+  if (!found)
+    return vq_fail(VQ_ERR_NETWORK,
+                   "%s: there is no vocabulary beside it (bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json) nor in an "
+                   "installed openai-clip or open_clip: get one by tools/get-vocabulary.sh, and put it there or name it by --vocab",
+                   net->path);
+  vq_status status = vq_vocabulary_read(merges, bytes, found, count);
+  free(found);
+  return status;
+}
+
 vq_status vq_network_tokenizer(vq_tokenizer **out, const vq_network *net)
 {
-  const char *merges = vq_safetensors_metadata(net->file, "merges");
+  char *merges;
+  size_t bytes;
   *out = NULL;
-  if (!merges)
-    return vq_fail(VQ_ERR_NETWORK, "%s: its metadata has no \"merges\", so texts cannot be made into tokens",
-                   net->path);
-  return vq_fail_in(
-      vq_tokenizer_create(out, merges, strlen(merges), net->clip.vocab_size, net->clip.context_length), "%s",
-      net->path);
+  VQ_TRY(vq_network_merges(&merges, &bytes, net));
+  vq_status status = vq_tokenizer_create(out, merges, bytes, net->clip.vocab_size, net->clip.context_length);
+  free(merges);
+  return vq_fail_in(status, "%s", net->path);
 }

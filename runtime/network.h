@@ -11,18 +11,42 @@
 #ifndef VQ_RUNTIME_NETWORK_H
 #define VQ_RUNTIME_NETWORK_H
 
+#include "base/log.h"
 #include "nets/clip.h"
 #include "nets/tokenizer.h"
 #include "nets/vqgan.h"
-
-typedef enum vq_network_kind { VQ_NETWORK_VQGAN, VQ_NETWORK_CLIP } vq_network_kind;
+#include "runtime/layout.h"
 
 typedef struct vq_network vq_network;
 
-/* Opens and checks a file that must hold a network of this kind. Errors name the file: VQ_ERR_FILE, VQ_ERR_FORMAT,
- * VQ_ERR_NETWORK for another kind or for settings that are missing or wrong. Weights are checked when they are read. */
-vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind kind);
+/* How a checkpoint that is not in the project's own form is to be read. */
+typedef struct vq_network_hints {
+  const char *config; /* its file of settings (published.h); NULL: what lies beside it, or none */
+  const char *vocab;  /* a CLIP's vocabulary (vocabulary.h); NULL: what lies beside it, or where Python packages keep it */
+  const vq_log *log;  /* what was assumed, and how to convert it once; NULL: nothing is said */
+} vq_network_hints;
+
+/* Opens and checks a file (or folder, checkpoint.h) that must hold a network of this kind, in the project's own form or as it was published.
+ * `hints`: NULL for none. Errors name the file: VQ_ERR_FILE, VQ_ERR_FORMAT, VQ_ERR_NETWORK for another kind or for settings that are
+ * missing or wrong. Weights are checked when they are read. */
+vq_status vq_network_open(vq_network **out, const char *path, vq_network_kind kind, const vq_network_hints *hints);
+
+/* The same for a network of any kind. */
+vq_status vq_network_open_any(vq_network **out, const char *path, const vq_network_hints *hints);
 void vq_network_close(vq_network *net);
+
+vq_network_kind vq_network_kind_of(const vq_network *net);
+bool vq_network_is_ours(const vq_network *net);            /* in the project's own form */
+const char *vq_network_assumed(const vq_network *net);     /* what no file told, in words; "" for nothing */
+const char *vq_network_config_file(const vq_network *net); /* the file of settings that was read; NULL: none */
+const vq_layout *vq_network_layout(const vq_network *net);
+const vq_checkpoint *vq_network_checkpoint(const vq_network *net);
+
+/* The settings as the project's form has them: JSON, to be freed by the caller; NULL without memory. */
+char *vq_network_config_json(const vq_network *net);
+
+/* A CLIP's merges, one a line: of the project's form, or of the vocabulary that was found. The caller frees *merges. VQ_ERR_NETWORK: there is no vocabulary. */
+vq_status vq_network_merges(char **merges, size_t *bytes, const vq_network *net);
 
 const char *vq_network_path(const vq_network *net);
 const char *vq_network_name(const vq_network *net);     /* the metadata's name, else the path's last part */
@@ -39,7 +63,7 @@ const vq_weight_source *vq_network_weights(const vq_network *net);
 vq_status vq_network_make_vqgan(vq_vqgan **out, const vq_network *net, vq_device *device, unsigned parts);
 vq_status vq_network_make_clip(vq_clip **out, const vq_network *net, vq_device *device, unsigned parts);
 
-/* The CLIP's tokeniser; the caller frees it. VQ_ERR_NETWORK if the file has no merges. */
+/* The CLIP's tokeniser; the caller frees it. VQ_ERR_NETWORK if there is no vocabulary. */
 vq_status vq_network_tokenizer(vq_tokenizer **out, const vq_network *net);
 
 #endif

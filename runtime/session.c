@@ -74,10 +74,12 @@ static char *copy(const char *text)
 
 static vq_status open_networks(vq_session *s)
 {
-  VQ_TRY(vq_network_open(&s->vqgan, s->settings.vqgan, VQ_NETWORK_VQGAN));
-  VQ_TRY(vq_network_open(&s->clip, s->settings.clip, VQ_NETWORK_CLIP));
+  const vq_settings *set = &s->settings;
+  VQ_TRY(vq_network_open(&s->vqgan, set->vqgan, VQ_NETWORK_VQGAN, &(vq_network_hints){.config = set->config, .log = &set->log}));
+  VQ_TRY(vq_network_open(&s->clip, set->clip, VQ_NETWORK_CLIP, &(vq_network_hints){.vocab = set->vocab, .log = &set->log}));
   VQ_TRY(check_pair(s));
   VQ_TRY(vq_network_tokenizer(&s->tokenizer, s->clip));
+  s->settings.config = s->settings.vocab = NULL; /* the caller's, and read */
   return measure(s);
 }
 

@@ -2,6 +2,7 @@
 #include "vqgen.h"
 
 #include "runtime/fields.h"
+#include "runtime/find_network.h"
 #include "runtime/network.h"
 
 #include <jansson.h>
@@ -54,7 +55,7 @@ static vq_status apply_defaults(vq_settings *s, const char *path, vq_network_kin
   json_error_t error;
   const char *key;
   json_t *value;
-  VQ_TRY(vq_network_open(&net, path, kind));
+  VQ_TRY(vq_network_open(&net, path, kind, &(vq_network_hints){.config = kind == VQ_NETWORK_VQGAN ? s->config : NULL, .vocab = s->vocab}));
   vq_status status = VQ_OK;
   const char *text = vq_network_defaults(net);
   json_t *defaults = text ? json_loads(text, 0, &error) : json_object();
@@ -130,6 +131,16 @@ static vq_status find_networks(vq_settings *s)
       looked);
 }
 
+/* A network that is given by its name becomes a file. */
+static vq_status find_by_name(const char **network, char **found)
+{
+  char *path;
+  VQ_TRY(vq_network_find(&path, *network));
+  free(*found);
+  *network = *found = path;
+  return VQ_OK;
+}
+
 vq_status vq_settings_load(vq_settings *s)
 {
   if (!s->vqgan && !s->clip)
@@ -138,6 +149,8 @@ vq_status vq_settings_load(vq_settings *s)
     return vq_fail(VQ_ERR_ARGUMENT,
                    "a %s was given without a %s: networks are used in pairs, so give both or neither",
                    s->clip ? "CLIP" : "VQGAN", s->clip ? "VQGAN" : "CLIP");
+  VQ_TRY(find_by_name(&s->vqgan, &s->found[0]));
+  VQ_TRY(find_by_name(&s->clip, &s->found[1]));
   VQ_TRY(apply_defaults(s, s->vqgan, VQ_NETWORK_VQGAN));
   return apply_defaults(s, s->clip, VQ_NETWORK_CLIP);
 }

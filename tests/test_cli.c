@@ -37,7 +37,7 @@ static const refusal refusals[] = {
     {2, "--cutouts N", {"a", "-cuts", "3"}},
     {2, "--seed N", {"a", "-sd", "3"}},
     {2, "--clip FILE", {"a", "-m", "ViT-B/32"}},
-    {2, "a network's file carries its settings", {"a", "-conf", "x.yaml"}},
+    {2, "--config YAML", {"a", "-conf", "x.yaml"}},
     {2, "--vqgan FILE", {"a", "-ckpt", "x.ckpt"}},
     {2, "--lr X", {"a", "--step_size", "1"}},
     {2, "one word, WxH: 512x512", {"a", "-s", "512", "512"}},
@@ -64,7 +64,10 @@ static const refusal refusals[] = {
     {2, "--device cuda:1 is not in this version yet", {"a", "--device=cuda:1"}},
     {2, "--precision bf16 is not in this version yet", {"a", "--precision", "bf16"}},
     {2, "--init gradient is not in this version yet", {"a", "--init", "gradient"}},
-    {2, "networks by name are not in this version yet", {"a", "--vqgan", "imagenet_16384"}},
+    {1, "no network of that name", {"embed", "--text", "a", "--clip", "ViT-B/0"}},
+    {2, "0 checkpoints given", {"convert", "-o", "x.safetensors"}},
+    {2, "no -o", {"convert", "x.ckpt"}},
+    {1, "no network of that name", {"inspect", "x.ckpt"}},
     {2, "is not in this version yet", {"a", "--clip", "x.safetensors", "--clip", "y.safetensors"}},
     {2,
      "weight (:0.5) is not in this version yet",
@@ -107,9 +110,9 @@ Test(cli, refuses_later_things_by_name)
   static const char *const options[] = {
       "--recipe",     "--optimizer",    "--augment", "--cutout-chunk", "--init-weight",
       "--ema",        "--image-prompt", "--mask",    "--noise-prompt", "--phase-every",
-      "--zoom-scale", "--zoom",         "--preview", "--config",       "--print-tape",
+      "--zoom-scale", "--zoom",         "--preview",      "--print-tape",
   };
-  static const char *const subcommands[] = {"convert", "inspect", "batch", "doctor"};
+  static const char *const subcommands[] = {"batch", "doctor"};
   char want[96];
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
     said s = TOOL("a cat", options[i], "1");

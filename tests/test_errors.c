@@ -276,7 +276,7 @@ ASK(tensor_turned, with_vqgan(edited(VQGAN, "turned.safetensors", &(edit){.turn 
 ASK(vqgan_setting_missing, with_vqgan(without_setting(VQGAN, "n_embed")))
 ASK(clip_setting_missing, with_clip(without_setting(CLIP, "vision_heads")))
 ASK(config_missing, with_vqgan(edited(VQGAN, "bare.safetensors", &(edit){.key = "config"})))
-ASK(kind_missing, with_clip(edited(CLIP, "bare.safetensors", &(edit){.key = "kind"})))
+ASK(kind_wrong, with_clip(edited(CLIP, "bare.safetensors", &(edit){.key = "kind", .value = "vqgan"})))
 ASK(merges_missing, with_clip(edited(CLIP, "mute.safetensors", &(edit){.key = "merges"})))
 
 static vq_status config_not_json(void)
@@ -562,9 +562,9 @@ static const struct error_case {
     CASE(VQ_ERR_FORMAT, vqgan_half, "truncated.safetensors"),
     CASE(VQ_ERR_FORMAT, clip_header, "truncated.safetensors"),
     CASE(VQ_ERR_FORMAT, vqgan_few_bytes, "five.safetensors"),
-    CASE(VQ_ERR_FORMAT, vqgan_text, "notes.safetensors", "not a safetensors file"),
+    CASE(VQ_ERR_FORMAT, vqgan_text, "notes.safetensors", "not a checkpoint"),
     CASE(VQ_ERR_FORMAT, vqgan_png, "start.png", "PNG"),
-    CASE(VQ_ERR_FORMAT, vqgan_pt, "model.pt", "zip archive", "safetensors"),
+    CASE(VQ_ERR_FORMAT, vqgan_pt, "model.pt", "truncated"),
     CASE(VQ_ERR_FORMAT, clip_html, "clip.safetensors", "web page", "download"),
     CASE(VQ_ERR_FORMAT, clip_lfs, "clip.safetensors", "Git LFS pointer", "git lfs pull"),
     CASE(VQ_ERR_FORMAT, start_text, "start.png"),
@@ -580,7 +580,7 @@ static const struct error_case {
     CASE(VQ_ERR_NETWORK, vqgan_setting_missing, "incomplete.safetensors", "n_embed"),
     CASE(VQ_ERR_NETWORK, clip_setting_missing, "incomplete.safetensors", "vision_heads"),
     CASE(VQ_ERR_NETWORK, config_missing, "bare.safetensors", "config"),
-    CASE(VQ_ERR_NETWORK, kind_missing, "bare.safetensors", "kind"),
+    CASE(VQ_ERR_NETWORK, kind_wrong, "bare.safetensors", "a CLIP"),
     CASE(VQ_ERR_NETWORK, merges_missing, "mute.safetensors", "merges"),
     CASE(VQ_ERR_NETWORK, config_not_json, "odd.safetensors", "JSON"),
     CASE(VQ_ERR_NETWORK, config_absurd, "odd.safetensors", "embed_dim 0"),

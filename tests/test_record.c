@@ -208,7 +208,7 @@ Test(record, no_option_is_forgotten)
                                          "video-every", "fps", "force", "save-every", "threads", "device",
                                          "precision", "strict", "trap", "plan", "json", "progress", "help",
                                          /* which networks is in the record, by name and checksum */
-                                         "vqgan", "clip"};
+                                         "vqgan", "clip", "config", "vocab"};
   said s = TOOL_OK("generate", "--help", TINY);
   int seen = 0;
   for (char *line = strtok(s.out, "\n"); line; line = strtok(NULL, "\n")) {

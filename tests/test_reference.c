@@ -116,7 +116,7 @@ static vq_network *open_network(const char *name, vq_network_kind kind)
   char path[512];
   vq_network *net;
   snprintf(path, sizeof path, "%s%s", FOLDER, name);
-  cr_assert(!vq_network_open(&net, path, kind), "%s", vq_error_message());
+  cr_assert(!vq_network_open(&net, path, kind, NULL), "%s", vq_error_message());
   return net;
 }
 

@@ -247,7 +247,7 @@ Test(session, starts, .init = scratch_create, .fini = scratch_remove)
             mean_distance(file[0], image.rgb));
 
   /* The same picture as a z: the run begins with its decoding, to the byte. */
-  expect_ok(vq_network_open(&vqgan, s.vqgan, VQ_NETWORK_VQGAN));
+  expect_ok(vq_network_open(&vqgan, s.vqgan, VQ_NETWORK_VQGAN, NULL));
   expect_ok(vq_encode_image(vqgan, &image, 1, &z));
   expect_ok(vq_decode_latent(vqgan, &z, 1, &decoded));
   expect_ok(vq_latent_write(s.start_file = in_scratch("z.safetensors"), &z));

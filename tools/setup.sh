@@ -52,6 +52,7 @@ build|libpng|library libpng png.h|libpng-dev|libpng-devel|libpng|libpng
 build|libjpeg|library libjpeg jpeglib.h|libjpeg-dev|libjpeg-turbo-devel|libjpeg-turbo|jpeg-turbo
 build|libwebp|library libwebp webp/decode.h|libwebp-dev|libwebp-devel|libwebp|webp
 build|expat|library expat expat.h|libexpat1-dev|expat-devel|expat|expat
+build|libyaml|library yaml-0.1 yaml.h|libyaml-dev|libyaml-devel|libyaml|libyaml
 build|oneDNN|library dnnl dnnl.h|libdnnl-dev|onednn-devel|onednn|onednn
 test|Criterion|library criterion criterion/criterion.h|libcriterion-dev|criterion-devel|criterion|criterion
 test|exiftool|command exiftool|libimage-exiftool-perl|perl-Image-ExifTool|perl-image-exiftool|exiftool

@@ -64,6 +64,8 @@ static int run(const command *c, int argc, char **argv)
       {'o', "output", "F.npy", set_text, &o.output, "a NumPy array [N, D]; - for standard output",
        "JSON to standard output"},
       OPTION_CLIP(&o.network),
+      OPTION_CONFIG(&o.network),
+      OPTION_VOCAB(&o.network),
       OPTION_COMPUTE(&o.network),
   };
   if (tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))

@@ -7,9 +7,9 @@
 
 const char *const names_later_options =
     "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|"
-    "zoom|preview|config|print-tape";
+    "zoom|preview|print-tape";
 
-const char *const names_later_commands = "convert|inspect|batch|doctor";
+const char *const names_later_commands = "batch|doctor";
 
 #define LATER(name) name ", which is not in this version yet"
 
@@ -27,7 +27,7 @@ static const struct {
     {"-iw", "--init_weight", LATER("--init-weight")},
     {"-ip", "--image_prompts", LATER("--image-prompt")},
     {"-m", "--clip_model", "--clip FILE"},
-    {"-conf", "--vqgan_config", "nothing, a network's file carries its settings"},
+    {"-conf", "--vqgan_config", "--config YAML"},
     {"-ckpt", "--vqgan_checkpoint", "--vqgan FILE"},
     {"-nps", "--noise_prompt_seeds", LATER("--noise-prompt")},
     {"-npw", "--noise_prompt_weights", LATER("--noise-prompt")},

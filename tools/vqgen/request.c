@@ -117,8 +117,10 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        .later = "gradient"},
       FIELD(0, "fit", "crop|pad|stretch", "how a picture of another shape begins"),
       {.help = "With what:"},
-      {0, "vqgan", "FILE", set_network, &r->network.vqgan, "the VQGAN, a safetensors file", s->vqgan},
-      {0, "clip", "FILE", set_network, &r->network.clip, "the CLIP, a safetensors file", s->clip},
+      {0, "vqgan", "FILE|NAME", set_network, &r->network.vqgan, "the VQGAN, converted or as published", s->vqgan},
+      {0, "clip", "FILE|NAME", set_network, &r->network.clip, "the CLIP, converted or as published", s->clip},
+      OPTION_CONFIG(&r->network),
+      OPTION_VOCAB(&r->network),
       OPTION_COMPUTE(&r->network),
       {.help = "And:"},
       {.name = "strict",
@@ -152,6 +154,8 @@ static void set_defaults(request *r)
   vq_settings_init(&r->settings);
   r->settings.vqgan = r->network.vqgan;
   r->settings.clip = r->network.clip;
+  r->settings.config = r->network.config;
+  r->settings.vocab = r->network.vocab;
 }
 
 /* ---- prompts ---- */

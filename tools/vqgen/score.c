@@ -121,6 +121,8 @@ static int run(const command *c, int argc, char **argv)
        .to = &o.json,
        .help = "one object with images, prompts and cosine, a row a picture"},
       OPTION_CLIP(&o.network),
+      OPTION_CONFIG(&o.network),
+      OPTION_VOCAB(&o.network),
       OPTION_COMPUTE(&o.network),
   };
   bool go = tool_begin(c, table, ROWS(table), argc, argv, &o.images, &status);

@@ -3,6 +3,7 @@
 #include "vqgen.h"
 
 #include "loaders/output.h"
+#include "runtime/find_network.h"
 #include "runtime/number.h"
 
 #include <errno.h>
@@ -59,9 +60,6 @@ vq_status set_network(const option *o, const char *value)
     return vq_fail(VQ_ERR_UNSUPPORTED, "more than one is not in this version yet");
   if (colon && access(value, F_OK) && !vq_number_read(colon + 1, &weight))
     return vq_fail(VQ_ERR_UNSUPPORTED, "a weight (%s) is not in this version yet", colon);
-  if (access(value, F_OK) && !strchr(value, '.'))
-    return vq_fail(VQ_ERR_UNSUPPORTED, "there is no file %s, and networks by name are not in this version yet",
-                   value);
   *path = value;
   return VQ_OK;
 }
@@ -69,14 +67,20 @@ vq_status set_network(const option *o, const char *value)
 vq_status tool_network(vq_network **out, const network_options *n, vq_network_kind kind)
 {
   const char *given = kind == VQ_NETWORK_CLIP ? n->clip : n->vqgan;
+  vq_network_hints hints = {n->config, n->vocab, &tool_log};
   vq_settings found;
+  char *path;
   *out = NULL;
-  if (given)
-    return vq_network_open(out, given, kind);
+  if (given) {
+    VQ_TRY(vq_network_find(&path, given));
+    vq_status opened = vq_network_open(out, path, kind, &hints);
+    free(path);
+    return opened;
+  }
   vq_settings_init(&found);
   vq_status status = vq_settings_load(&found);
   if (!status)
-    status = vq_network_open(out, kind == VQ_NETWORK_CLIP ? found.clip : found.vqgan, kind);
+    status = vq_network_open(out, kind == VQ_NETWORK_CLIP ? found.clip : found.vqgan, kind, &hints);
   vq_settings_clear(&found);
   return status;
 }
@@ -91,6 +95,7 @@ int tool_run_vqgan(const command *c, int argc, char **argv, const char *noun, co
   const option table[] = {
       {'o', "output", argument, set_text, &output, "where to; - for standard output"},
       OPTION_VQGAN(&n),
+      OPTION_CONFIG(&n),
       OPTION_COMPUTE(&n),
   };
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))

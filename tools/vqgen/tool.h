@@ -12,7 +12,7 @@
 
 typedef enum tool_exit { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 } tool_exit;
 
-extern const command command_generate, command_resume, command_replay, command_reveal, command_plan, command_tokenize, command_embed, command_score, command_encode,
+extern const command command_convert, command_inspect, command_generate, command_resume, command_replay, command_reveal, command_plan, command_tokenize, command_embed, command_score, command_encode,
     command_decode, command_trace, command_devices;
 
 /* What a subcommand ends with: prints the last error, if there is one, and returns the exit status. */
@@ -30,20 +30,29 @@ extern const vq_log tool_log;
 
 typedef struct network_options {
   const char *vqgan, *clip;
+  const char *config, *vocab; /* of networks as they were published */
   int threads;
   int device, precision; /* there is only one of each to choose */
 } network_options;
 
-vq_status set_network(const option *o, const char *value); /* const char *: a file, given once */
+vq_status set_network(const option *o, const char *value); /* const char *: a file or a name, given once */
 
 /* Rows of an option table. */
-#define OPTION_VQGAN(n)                                                           \
-  {                                                                               \
-    0, "vqgan", "FILE", set_network, &(n)->vqgan, "the VQGAN, a safetensors file" \
+#define OPTION_VQGAN(n)                                                                        \
+  {                                                                                            \
+    0, "vqgan", "FILE|NAME", set_network, &(n)->vqgan, "the VQGAN, converted or as published"  \
   }
-#define OPTION_CLIP(n)                                                         \
-  {                                                                            \
-    0, "clip", "FILE", set_network, &(n)->clip, "the CLIP, a safetensors file" \
+#define OPTION_CLIP(n)                                                                         \
+  {                                                                                            \
+    0, "clip", "FILE|NAME", set_network, &(n)->clip, "the CLIP, converted or as published"     \
+  }
+#define OPTION_CONFIG(n)                                                                                        \
+  {                                                                                                             \
+    0, "config", "YAML", set_text, &(n)->config, "a published network's settings, yaml or json", "beside it"   \
+  }
+#define OPTION_VOCAB(n)                                                                                         \
+  {                                                                                                             \
+    0, "vocab", "FILE", set_text, &(n)->vocab, "a published CLIP's vocabulary", "looked for"                   \
   }
 #define OPTION_COMPUTE(n)                                                                                       \
   {0, "threads", "N", set_integer, &(n)->threads, "how many compute at once", "one a processor", 1, 4096},      \

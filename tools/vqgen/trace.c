@@ -41,6 +41,8 @@ static int run(const command *c, int argc, char **argv)
       {'o', "output", "OUT.safetensors", set_text, &output, "where to; - for standard output"},
       OPTION_VQGAN(&n),
       OPTION_CLIP(&n),
+      OPTION_CONFIG(&n),
+      OPTION_VOCAB(&n),
       OPTION_COMPUTE(&n),
   };
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))

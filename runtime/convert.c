@@ -1,0 +1,218 @@
+/* convert.c -- writes the project's own form; and the hashes that are known. Contract: convert.h. */
+#include "runtime/convert.h"
+
+#include "loaders/safetensors.h"
+#include "loaders/sha256.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- known files ---- */
+
+/* OpenAI's, whose addresses carry the hash. */
+static const struct known {
+  const char *name, *sha256;
+} known[] = {
+    {"ViT-B-32.pt", "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"},
+    {"ViT-B-16.pt", "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"},
+    {"ViT-L-14.pt", "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"},
+    {"ViT-L-14-336px.pt", "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"},
+};
+#define KNOWN (int)(sizeof known / sizeof *known)
+
+const char *vq_known_name(const char *sha256)
+{
+  for (int i = 0; i < KNOWN; i++)
+    if (!strcmp(known[i].sha256, sha256))
+      return known[i].name;
+  return NULL;
+}
+
+const char *vq_known_hash(const char *name)
+{
+  for (int i = 0; i < KNOWN; i++)
+    if (!strcmp(known[i].name, name))
+      return known[i].sha256;
+  return NULL;
+}
+
+/* ---- is it whole? ---- */
+
+vq_status vq_network_whole(const vq_network *net)
+{
+  vq_device *plan;
+  VQ_TRY(vq_plan_create(&plan, &vq_cpu_backend));
+  vq_status status;
+  if (vq_network_kind_of(net) == VQ_NETWORK_CLIP) {
+    vq_clip *clip = NULL;
+    status = vq_network_make_clip(&clip, net, plan, CLIP_IMAGE | CLIP_TEXT);
+    vq_clip_free(clip);
+  } else {
+    vq_vqgan *vqgan = NULL;
+    status = vq_network_make_vqgan(&vqgan, net, plan, VQGAN_DECODER | VQGAN_ENCODER);
+    vq_vqgan_free(vqgan);
+  }
+  vq_device_free(plan);
+  return status;
+}
+
+/* ---- writing ---- */
+
+typedef struct writer {
+  const vq_network *net;
+  vq_convert_dtype dtype;
+} writer;
+
+static vq_file_dtype dtype_of(const vq_layout_weight *w, vq_convert_dtype dtype)
+{
+  bool number = w->dtype == VQ_FILE_F16 || w->dtype == VQ_FILE_BF16 || w->dtype == VQ_FILE_F32 || w->dtype == VQ_FILE_F64;
+  return !number                   ? w->dtype
+         : dtype == VQ_CONVERT_F32  ? VQ_FILE_F32
+         : dtype == VQ_CONVERT_F16  ? VQ_FILE_F16
+         : dtype == VQ_CONVERT_BF16 ? VQ_FILE_BF16
+                                    : w->dtype;
+}
+
+/* From float to `dtype`; a number beyond it is an error. */
+static vq_status narrow(const vq_layout_weight *w, vq_file_dtype dtype, const float *from, void *to)
+{
+  size_t count = vq_layout_elements(w);
+  uint16_t *half = to;
+  for (size_t i = 0; i < count; i++) {
+    half[i] = dtype == VQ_FILE_F16 ? vq_f32_to_f16(from[i]) : vq_f32_to_bf16(from[i]);
+    if (isfinite(from[i]) && !isfinite(dtype == VQ_FILE_F16 ? vq_f16_to_f32(half[i]) : vq_bf16_to_f32(half[i])))
+      return vq_fail(VQ_ERR_NETWORK, "%s has a number, %g, that does not fit %s: choose --dtype f32", w->name, (double)from[i],
+                     vq_file_dtype_name(dtype));
+  }
+  return VQ_OK;
+}
+
+static vq_status fill(void *user, const vq_file_tensor *tensor, void *buffer)
+{
+  const writer *out = user;
+  const vq_layout_weight *w = vq_layout_weight_of(vq_network_layout(out->net), tensor->name);
+  const vq_checkpoint *file = vq_network_checkpoint(out->net);
+  if (tensor->dtype == w->dtype)
+    return vq_layout_read_stored(w, file, buffer);
+  size_t count = vq_layout_elements(w);
+  vq_real *values = malloc((count ? count : 1) * sizeof *values);
+  if (!values)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for %s", w->name);
+  vq_status status = vq_layout_read(w, file, values);
+  /* In place: a float where a number was, which is never smaller. */
+  float *single = (float *)(void *)values;
+  for (size_t i = 0; i < count && sizeof *values != sizeof *single; i++)
+    single[i] = (float)values[i];
+  if (!status && tensor->dtype == VQ_FILE_F32)
+    memcpy(buffer, single, tensor->bytes);
+  else if (!status)
+    status = narrow(w, tensor->dtype, single, buffer);
+  free(values);
+  return status;
+}
+
+static const char *last_part(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  return slash && slash[1] ? slash + 1 : path;
+}
+
+static vq_status hash_sources(const vq_checkpoint *file, char **out)
+{
+  int count = vq_checkpoint_files(file);
+  char *text = calloc((size_t)count, VQ_SHA256_HEX);
+  vq_status status = text ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
+  for (int i = 0; i < count && !status; i++) {
+    char hex[VQ_SHA256_HEX];
+    status = vq_sha256_file(vq_checkpoint_file(file, i, NULL), hex);
+    if (!status && i)
+      strcat(text, " ");
+    if (!status)
+      strcat(text, hex);
+  }
+  *out = text;
+  return status;
+}
+
+/* The name that a picture calls the network by: the file's, without its ending. */
+static char *plain_name(const char *path)
+{
+  char *name = strdup(last_part(path)), *dot = name ? strrchr(name, '.') : NULL;
+  if (dot && dot > name)
+    *dot = 0;
+  return name;
+}
+
+static vq_status write_all(const vq_network *net, const char *path, vq_convert_dtype dtype, const char *const *pair, int pairs)
+{
+  const vq_layout *l = vq_network_layout(net);
+  vq_file_tensor *tensor = calloc((size_t)l->count, sizeof *tensor);
+  writer out = {net, dtype};
+  if (!tensor)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for the names of %d tensors", l->count);
+  for (int i = 0; i < l->count; i++) {
+    const vq_layout_weight *w = &l->weight[i];
+    vq_file_tensor *t = &tensor[i];
+    *t = (vq_file_tensor){.name = w->name, .dtype = dtype_of(w, dtype), .rank = w->rank};
+    memcpy(t->dim, w->dim, sizeof w->dim);
+    t->bytes = vq_layout_elements(w) * vq_file_dtype_bytes(t->dtype);
+  }
+  vq_status status = vq_safetensors_write_each(path, tensor, l->count, pair, pairs, fill, &out);
+  free(tensor);
+  return status;
+}
+
+/* Embeddings that OpenAI kept in 32 bits and somebody cut to 16 cannot be made whole again. */
+static void warn_of_cut_embeddings(const vq_network *net, const vq_log *log)
+{
+  static const char *const names[] = {"visual.class_embedding", "visual.positional_embedding", "positional_embedding",
+                                      "token_embedding.weight"};
+  const vq_layout_weight *norm = vq_layout_weight_of(vq_network_layout(net), "ln_final.weight");
+  for (size_t i = 0; i < sizeof names / sizeof *names && norm; i++) {
+    const vq_layout_weight *w = vq_layout_weight_of(vq_network_layout(net), names[i]);
+    if (w && w->dtype != VQ_FILE_F32 && norm->dtype == w->dtype) {
+      vq_log_warning(log,
+                     "%s: all of it, embeddings and norms too, was cut to %s by whoever saved it: features differ from the "
+                     "published network's by about a thousandth",
+                     vq_network_path(net), vq_file_dtype_name(w->dtype));
+      return;
+    }
+  }
+}
+
+vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, const vq_log *log)
+{
+  const vq_checkpoint *file = vq_network_checkpoint(net);
+  const char *pair[12];
+  char *config = vq_network_config_json(net), *name = plain_name(vq_network_path(net)), *merges = NULL, *hash = NULL;
+  size_t bytes;
+  int pairs = 0;
+  bool clip = vq_network_kind_of(net) == VQ_NETWORK_CLIP;
+  vq_status status = config && name ? vq_network_whole(net) : vq_fail(VQ_ERR_MEMORY, "no memory for the settings");
+  if (!status && clip)
+    status = vq_network_merges(&merges, &bytes, net);
+  if (!status)
+    status = hash_sources(file, &hash);
+  if (!status) {
+    const char *texts[] = {"kind", clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan",
+                           "config", config, "name", name, "source", last_part(vq_network_path(net)), "source_sha256", hash};
+    for (; pairs < 5; pairs++) {
+      pair[2 * pairs] = texts[2 * pairs];
+      pair[2 * pairs + 1] = texts[2 * pairs + 1];
+    }
+    if (merges) {
+      pair[2 * pairs] = "merges";
+      pair[2 * pairs++ + 1] = merges;
+    }
+    if (clip)
+      warn_of_cut_embeddings(net, log);
+    status = write_all(net, path, dtype, pair, pairs);
+  }
+  free(config);
+  free(name);
+  free(merges);
+  free(hash);
+  return status;
+}

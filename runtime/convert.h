@@ -1,0 +1,28 @@
+/* convert.h -- a network as it was published, written in the project's own form (network.h): one file with all that a run needs.
+ *
+ * Tensor by tensor: in memory is the largest of them, not the file. Metadata beside that of network.h:
+ *   source          the name of the file that it was made from
+ *   source_sha256   and that file's SHA-256 (of several files: of each, separated by spaces)
+ */
+#ifndef VQ_RUNTIME_CONVERT_H
+#define VQ_RUNTIME_CONVERT_H
+
+#include "runtime/network.h"
+
+typedef enum vq_convert_dtype { VQ_CONVERT_AS_STORED, VQ_CONVERT_F32, VQ_CONVERT_F16, VQ_CONVERT_BF16 } vq_convert_dtype;
+
+/* VQ_ERR_NETWORK: tensors are missing, or there is no vocabulary; VQ_ERR_WRITE. Then nothing is written. */
+vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, const vq_log *log);
+
+/* Are all tensors there that the network needs, in the shapes that its settings want? VQ_ERR_NETWORK names those that are not. */
+vq_status vq_network_whole(const vq_network *net);
+
+/* ---- known files, by their SHA-256 ---- */
+
+/* The published name that a file of this hash has ("ViT-B-32.pt"); NULL: none is recorded. */
+const char *vq_known_name(const char *sha256);
+
+/* The hash that a file of this name is published with; NULL: none is recorded. */
+const char *vq_known_hash(const char *name);
+
+#endif

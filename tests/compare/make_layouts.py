@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Small CLIPs as those who publish them save them, and what they compute: tests/data/layouts.
+
+    make_layouts.py FOLDER
+
+Hugging Face: CLIPModel.save_pretrained, safetensors and pytorch_model.bin. open_clip: a training checkpoint (module., state_dict) and its
+open_clip_config.json, with the text tower in the model and apart (text.). OpenAI: the same network as a state dict with OpenAI's
+numbers, and as TorchScript with 16-bit weights. Each has expected.json: tokens, the features of them and of a picture.
+
+Needs transformers, open_clip, torch, safetensors; the files in tests/data were made with the versions in expected.json.
+"""
+import json
+import sys
+from pathlib import Path
+
+import open_clip
+import torch
+import transformers
+
+WIDTH, LAYERS, PATCH, SIDE, EMBED, WORDS, CONTEXT = 64, 1, 8, 16, 16, 544, 16
+torch.manual_seed(1)
+
+
+def inputs():
+    picture = torch.linspace(-1, 1, 3 * SIDE * SIDE).sin().reshape(1, 3, SIDE, SIDE)
+    tokens = torch.zeros(1, CONTEXT, dtype=torch.long)
+    tokens[0, :6] = torch.tensor([WORDS - 2, 5, 320, 77, 400, WORDS - 1])
+    return picture, tokens
+
+
+def expect(folder, image, text, versions):
+    # The picture is given to the network as it is here: already normalised.
+    picture, tokens = inputs()
+    folder.joinpath("expected.json").write_text(json.dumps({
+        "made_with": versions, "tokens": tokens[0].tolist(),
+        "image": [round(float(v), 9) for v in image.flatten()], "text": [round(float(v), 9) for v in text.flatten()]}))
+
+
+def spread(model):
+    """Weights of about unit gain, so that nothing is lost in small numbers."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.dim() > 1 and "embed" not in name:
+                p.normal_(0, p[0].numel() ** -0.5)
+            elif p.dim() and "norm" not in name and "ln" not in name:
+                p.normal_(0, 0.1)
+    return model.eval().requires_grad_(False)
+
+
+def hugging_face(root, safe):
+    tower = dict(hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS, num_attention_heads=2)
+    config = transformers.CLIPConfig(
+        text_config=dict(tower, vocab_size=WORDS, max_position_embeddings=CONTEXT, bos_token_id=WORDS - 2,
+                         eos_token_id=WORDS - 1, pad_token_id=0),
+        vision_config=dict(tower, image_size=SIDE, patch_size=PATCH), projection_dim=EMBED)
+    model = spread(transformers.CLIPModel(config))
+    folder = root / ("hugging_face" if safe else "hugging_face_bin")
+    folder.mkdir(parents=True, exist_ok=True)
+    if safe:
+        model.save_pretrained(folder)
+    else:
+        config.save_pretrained(folder)
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    picture, tokens = inputs()
+    out = model(input_ids=tokens, pixel_values=picture)
+    image = model.visual_projection(model.vision_model(pixel_values=picture).pooler_output)
+    text = model.text_projection(model.text_model(input_ids=tokens).pooler_output)
+    del out
+    expect(folder, image, text, {"transformers": transformers.__version__, "torch": torch.__version__})
+
+
+def open_clip_model(custom):
+    # open_clip's own heads are 64 wide.
+    config = dict(embed_dim=EMBED, vision_cfg=dict(image_size=SIDE, layers=LAYERS, width=WIDTH, patch_size=PATCH),
+                  text_cfg=dict(context_length=CONTEXT, vocab_size=WORDS, width=WIDTH, heads=1, layers=LAYERS))
+    kind = open_clip.model.CustomTextCLIP if custom else open_clip.model.CLIP
+    return spread(kind(**config)), config
+
+
+def open_clip_files(root, custom):
+    model, config = open_clip_model(custom)
+    folder = root / ("open_clip_custom" if custom else "open_clip")
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {"module." + name: p for name, p in model.state_dict().items()}
+    torch.save({"epoch": 3, "name": "test", "state_dict": state}, folder / "open_clip_pytorch_model.bin")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    picture, tokens = inputs()
+    expect(folder, model.encode_image(picture), model.encode_text(tokens),
+           {"open_clip": open_clip.__version__, "torch": torch.__version__})
+
+
+class Named(torch.nn.Module):
+    """A module that has its parameters by OpenAI's names: what matters of a traced CLIP is what is stored."""
+
+    def forward(self, x):
+        return x
+
+
+def openai(root):
+    config = dict(embed_dim=EMBED, quick_gelu=True,
+                  vision_cfg=dict(image_size=SIDE, layers=LAYERS, width=WIDTH, patch_size=PATCH),
+                  text_cfg=dict(context_length=CONTEXT, vocab_size=WORDS, width=WIDTH, heads=1, layers=LAYERS))
+    model = spread(open_clip.model.CLIP(**config))
+    # As OpenAI's convert_weights does: layers and projections in 16 bits, norms and embeddings in 32.
+    state = {}
+    for name, p in model.state_dict().items():
+        whole = "ln_" in name or "embedding" in name or name in ("logit_scale", "attn_mask")
+        state[name] = p if whole else p.half()
+    model.load_state_dict({name: p.float() for name, p in state.items()})
+    state.pop("attn_mask", None)
+    picture, tokens = inputs()
+    image, text = model.encode_image(picture), model.encode_text(tokens)
+    versions = {"open_clip": open_clip.__version__, "torch": torch.__version__}
+
+    folder = root / "openai"
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = {"input_resolution": torch.tensor(SIDE), "context_length": torch.tensor(CONTEXT), "vocab_size": torch.tensor(WORDS)}
+    torch.save({**state, **numbers}, folder / "small.pt")
+    expect(folder, image, text, versions)
+
+    folder = root / "openai_jit"
+    folder.mkdir(parents=True, exist_ok=True)
+    module = Named()
+    for name, p in {**state, **numbers}.items():
+        owner = module
+        *way, last = name.split(".")
+        for part in way:
+            if not hasattr(owner, part):
+                owner.add_module(part, Named())
+            owner = getattr(owner, part)
+        if name in numbers:
+            owner.register_buffer(last, p)
+        else:
+            owner.register_parameter(last, torch.nn.Parameter(p, requires_grad=False))
+    torch.jit.save(torch.jit.script(module), str(folder / "small.pt"))
+    expect(folder, image, text, versions)
+
+
+def main():
+    root = Path(sys.argv[1])
+    hugging_face(root, True)
+    hugging_face(root, False)
+    open_clip_files(root, False)
+    open_clip_files(root, True)
+    openai(root)
+    for path in sorted(root.rglob("*")):
+        if path.is_file():
+            print(path.relative_to(root), path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()

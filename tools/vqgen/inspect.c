@@ -1,0 +1,235 @@
+/* inspect.c -- what a checkpoint holds. */
+#include "loaders/sha256.h"
+#include "runtime/convert.h"
+#include "runtime/find_network.h"
+#include "tools/vqgen/tool.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct inspect_options {
+  network_options network;
+  bool tensors, json, verify;
+} inspect_options;
+
+static const char *last_part(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  return slash && slash[1] ? slash + 1 : path;
+}
+
+/* "known: it is ViT-B-32.pt", "wrong: ...", "none recorded": never more than is known. */
+static const char *verdict(const char *path, const char *hash)
+{
+  const char *name = vq_known_name(hash), *published = vq_known_hash(last_part(path));
+  return name        ? "known: as published"
+         : published ? "wrong: a file of this name is published with another; get it again"
+                     : "none recorded: whether the file is as published cannot be told";
+}
+
+static json_t *shape_of(const vq_file_tensor *x)
+{
+  json_t *shape = json_array();
+  for (int i = 0; i < x->rank; i++)
+    json_array_append_new(shape, json_integer(x->dim[i]));
+  return shape;
+}
+
+static json_t *tensors_of(const vq_checkpoint *file)
+{
+  json_t *all = json_array();
+  for (int i = 0; i < vq_checkpoint_count(file); i++) {
+    const vq_file_tensor *x = vq_checkpoint_at(file, i);
+    json_array_append_new(all, json_pack("{ss ss so}", "name", x->name, "dtype", vq_file_dtype_name(x->dtype), "shape", shape_of(x)));
+  }
+  return all;
+}
+
+/* All that is known of a file, as JSON; a network is described where there is one. */
+static vq_status describe(json_t **out, const inspect_options *o, const char *path)
+{
+  vq_checkpoint *file;
+  vq_network *net;
+  VQ_TRY(vq_checkpoint_open(&file, path));
+  json_t *d = json_object(), *files = json_array(), *notes = json_array();
+  *out = d;
+  json_object_set_new(d, "container", json_string(vq_container_name(vq_checkpoint_container(file))));
+  json_object_set_new(d, "files", files);
+  vq_status status = VQ_OK;
+  for (int i = 0; i < vq_checkpoint_files(file) && !status; i++) {
+    uint64_t bytes;
+    char hash[VQ_SHA256_HEX];
+    const char *name = vq_checkpoint_file(file, i, &bytes);
+    json_t *one = json_pack("{ss sI}", "path", name, "bytes", (json_int_t)bytes);
+    json_array_append_new(files, one);
+    if (o->verify && !(status = vq_sha256_file(name, hash))) {
+      json_object_set_new(one, "sha256", json_string(hash));
+      json_object_set_new(one, "verdict", json_string(verdict(name, hash)));
+    }
+  }
+  for (int i = 0; i < vq_checkpoint_notes(file); i++)
+    json_array_append_new(notes, json_string(vq_checkpoint_note(file, i)));
+  json_object_set_new(d, "left_out", notes);
+  json_object_set_new(d, "tensor_count", json_integer(vq_checkpoint_count(file)));
+  if (o->tensors)
+    json_object_set_new(d, "tensors", tensors_of(file));
+  vq_checkpoint_close(file);
+  VQ_TRY(status);
+  if (vq_network_open_any(&net, path, &(vq_network_hints){o->network.config, o->network.vocab, NULL})) {
+    json_object_set_new(d, "problem", json_string(vq_error_message()));
+    return VQ_OK;
+  }
+  const vq_layout *l = vq_network_layout(net);
+  char *config = vq_network_config_json(net), *merges = NULL;
+  size_t bytes;
+  bool clip = vq_network_kind_of(net) == VQ_NETWORK_CLIP;
+  json_object_set_new(d, "kind", json_string(clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan"));
+  json_object_set_new(d, "converted", json_boolean(vq_network_is_ours(net)));
+  json_object_set_new(d, "names", json_string(l->family));
+  json_object_set_new(d, "prefix", json_string(l->prefix));
+  json_object_set_new(d, "config", config ? json_loads(config, 0, NULL) : json_null());
+  if (vq_network_config_file(net))
+    json_object_set_new(d, "config_file", json_string(vq_network_config_file(net)));
+  json_object_set_new(d, "assumed", json_string(vq_network_assumed(net)));
+  json_object_set_new(d, "needed", json_integer(l->count));
+  json_t *superfluous = json_array();
+  for (int i = 0; i < l->superfluous_count; i++)
+    json_array_append_new(superfluous, json_string(vq_checkpoint_at(vq_network_checkpoint(net), l->superfluous[i])->name));
+  json_object_set_new(d, "superfluous", superfluous);
+  json_object_set_new(d, "not_needed", json_integer(l->ignored));
+  json_object_set_new(d, "missing", vq_network_whole(net) ? json_string(vq_error_message()) : json_string(""));
+  if (clip)
+    json_object_set_new(d, "vocabulary", vq_network_merges(&merges, &bytes, net) ? json_string(vq_error_message()) : json_string(""));
+  static const char *const recorded[] = {"source", "source_sha256"};
+  for (int i = 0; i < 2; i++) {
+    const vq_checkpoint_value *value = vq_checkpoint_value_find(vq_network_checkpoint(net), recorded[i]);
+    if (vq_network_is_ours(net) && value && value->kind == VQ_VALUE_TEXT)
+      json_object_set_new(d, recorded[i], json_string(value->text));
+  }
+  free(config);
+  free(merges);
+  vq_network_close(net);
+  return VQ_OK;
+}
+
+static const char *text_of(const json_t *d, const char *key)
+{
+  const char *text = json_string_value(json_object_get(d, key));
+  return text ? text : "";
+}
+
+static void print_list(const char *title, const json_t *list)
+{
+  for (size_t i = 0; i < json_array_size(list) && i < 12; i++)
+    printf("%-12s %s%s\n", i ? "" : title, json_string_value(json_array_get(list, i)), i == 11 ? " ..." : "");
+}
+
+static void print_settings(const json_t *config)
+{
+  const char *key;
+  json_t *value;
+  const char *title = "settings";
+  json_object_foreach((json_t *)config, key, value)
+  {
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    printf("%-12s %s %s\n", title, key, text ? text : "?");
+    free(text);
+    title = "";
+  }
+}
+
+static void print(const json_t *d, const vq_checkpoint *file)
+{
+  const json_t *files = json_object_get(d, "files");
+  for (size_t i = 0; i < json_array_size(files); i++) {
+    const json_t *one = json_array_get(files, i);
+    printf("%-12s %s, %.1f MiB\n", i ? "" : "file", text_of(one, "path"),
+           (double)json_integer_value(json_object_get(one, "bytes")) / (1 << 20));
+    if (json_object_get(one, "sha256"))
+      printf("%-12s %s\n%-12s %s\n", "sha256", text_of(one, "sha256"), "", text_of(one, "verdict"));
+  }
+  printf("%-12s %s, %lld tensors\n", "container", text_of(d, "container"), (long long)json_integer_value(json_object_get(d, "tensor_count")));
+  print_list("left out", json_object_get(d, "left_out"));
+  if (json_object_get(d, "problem")) {
+    printf("%-12s none: %s\n", "network", text_of(d, "problem"));
+  } else {
+    printf("%-12s %s, %s%s%s\n", "network", text_of(d, "kind"), text_of(d, "names"), *text_of(d, "prefix") ? ", behind " : "", text_of(d, "prefix"));
+    print_settings(json_object_get(d, "config"));
+    if (*text_of(d, "config_file"))
+      printf("%-12s %s\n", "read from", text_of(d, "config_file"));
+    if (*text_of(d, "assumed"))
+      printf("%-12s %s\n", "assumed", text_of(d, "assumed"));
+    printf("%-12s %lld needed, %lld not\n", "tensors", (long long)json_integer_value(json_object_get(d, "needed")),
+           (long long)json_integer_value(json_object_get(d, "not_needed")));
+    printf("%-12s %s\n", "missing", *text_of(d, "missing") ? text_of(d, "missing") : "nothing");
+    print_list("superfluous", json_object_get(d, "superfluous"));
+    if (json_object_get(d, "vocabulary"))
+      printf("%-12s %s\n", "vocabulary", *text_of(d, "vocabulary") ? text_of(d, "vocabulary") : "there");
+    if (*text_of(d, "source"))
+      printf("%-12s %s\n%-12s %s\n", "made from", text_of(d, "source"), "", text_of(d, "source_sha256"));
+  }
+  for (int i = 0; file && i < vq_checkpoint_count(file); i++) {
+    const vq_file_tensor *x = vq_checkpoint_at(file, i);
+    printf("%-5s [", vq_file_dtype_name(x->dtype));
+    for (int k = 0; k < x->rank; k++)
+      printf("%s%lld", k ? "," : "", (long long)x->dim[k]);
+    printf("] %s\n", x->name);
+  }
+}
+
+static vq_status inspect(const inspect_options *o, const char *name)
+{
+  char *path;
+  json_t *found = NULL;
+  vq_checkpoint *file = NULL;
+  VQ_TRY(vq_network_find(&path, name));
+  vq_status status = describe(&found, o, path);
+  if (!status && o->json) {
+    json_dumpf(found, stdout, JSON_INDENT(2));
+    putchar('\n');
+  } else if (!status && !(status = o->tensors ? vq_checkpoint_open(&file, path) : VQ_OK)) {
+    print(found, file);
+  }
+  bool wrong = false;
+  for (size_t i = 0; !status && i < json_array_size(json_object_get(found, "files")); i++)
+    wrong |= !strncmp(text_of(json_array_get(json_object_get(found, "files"), i), "verdict"), "wrong", 5);
+  if (wrong)
+    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256 is not the published one", path);
+  vq_checkpoint_close(file);
+  json_decref(found);
+  free(path);
+  return status;
+}
+
+static int run(const command *c, int argc, char **argv)
+{
+  inspect_options o = {.tensors = false};
+  words rest = {0};
+  int status;
+  const option table[] = {
+      {0, "tensors", NULL, set_flag, &o.tensors, "every tensor: type, shape, name"},
+      {0, "json", NULL, set_flag, &o.json, "as JSON"},
+      {0, "verify", NULL, set_flag, &o.verify, "compare the file's SHA-256 with the published one, if that is known"},
+      OPTION_CONFIG(&o.network),
+      OPTION_VOCAB(&o.network),
+  };
+  if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
+    return status;
+  status = tool_end(c, rest.count == 1 ? inspect(&o, rest.word[0])
+                                       : vq_fail(VQ_ERR_ARGUMENT, "%d files given where one is wanted", rest.count));
+  words_free(&rest);
+  return status;
+}
+
+const command command_inspect = {
+    .name = "inspect",
+    .usage = "[options] FILE|NAME",
+    .summary = "tells what a checkpoint holds, and whether it is whole",
+    .text = "Tells what a checkpoint is, whose names it uses, the network's settings and what of them was assumed, which tensors are "
+            "missing or superfluous, and whether there is a vocabulary. Nothing is converted and nothing in it is run.",
+    .examples = "  vqgen inspect ViT-B-32.pt --verify\n"
+                "  vqgen inspect vqgan.safetensors --tensors\n"
+                "  vqgen inspect model.ckpt --json | jq .config\n",
+    .run = run,
+};
