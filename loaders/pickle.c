@@ -449,6 +449,7 @@ static vq_status do_opcode(machine *m, uint8_t opcode)
 
 static vq_status run(machine *m)
 {
+  VQ_TRY(grow(&m->stack, &m->stack_room, 1, sizeof *m->stack)); /* so that there is one to point into */
   for (;;) {
     const uint8_t *opcode = take(m, 1);
     if (!opcode)
