@@ -14,7 +14,7 @@
 #include <sys/resource.h>
 
 #define MOST_SEED (1 << 20)
-#define MEMORY    ((rlim_t)1 << 30) /* address space; not with AddressSanitizer, which wants all of it */
+#define MEMORY    ((rlim_t)1 << 30) /* address space; not with sanitizers, which want all of it */
 
 typedef struct input {
   uint8_t data[2 * MOST_SEED];
@@ -81,7 +81,7 @@ int main(int count, char **word)
 {
   uint32_t changes = 1000;
   int failed = 0, first = 1;
-#ifndef __SANITIZE_ADDRESS__
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
   struct rlimit limit = {MEMORY, MEMORY};
   setrlimit(RLIMIT_AS, &limit);
 #endif
