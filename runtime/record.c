@@ -149,8 +149,12 @@ static bool good_prompts(const json_t *list)
 static vq_status read_field(vq_run_record *r, const vq_field *f, const json_t *value)
 {
   vq_identity file;
-  if (!f->file || !json_is_object(value))
-    return vq_fail_in(vq_field_from_json(f, &r->settings, value), "%s", f->name);
+  if (!f->file || !json_is_object(value)) {
+    VQ_TRY(vq_fail_in(vq_field_from_json(f, &r->settings, value), "%s", f->name));
+    return f->file && f->file(&r->settings)
+               ? vq_fail(VQ_ERR_FORMAT, "%s: it says where a file lay, not which", f->name)
+               : VQ_OK;
+  }
   if (!read_identity(&file, value))
     return vq_fail(VQ_ERR_FORMAT, "%s: it names no file", f->name);
   return vq_field_read(f, &r->settings, json_string_value(json_object_get(value, "file")));

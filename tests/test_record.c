@@ -183,6 +183,7 @@ Test(record, refuses_what_is_none)
       {VQ_ERR_FORMAT, "\"step\":42", "\"step\":-1", "step"},
       {VQ_ERR_FORMAT, "\"prompts\":[[", "\"prompts\":[[1,", "prompts"},
       {VQ_ERR_FORMAT, "a.safetensors", "../a", "vqgan"},
+      {VQ_ERR_FORMAT, "\"init\":\"random\"", "\"init\":\"/etc/hostname\"", "init: it says where"},
       {VQ_ERR_UNSUPPORTED, "\"fit\"", "\"fitness\"", "fitness"},
       {VQ_ERR_ARGUMENT, "\"cutouts\":64", "\"cutouts\":0", "cutouts"},
       {VQ_ERR_ARGUMENT, "\"cutouts\":64", "\"cutouts\":\"64\"", "wrong type"},
@@ -198,6 +199,41 @@ Test(record, refuses_what_is_none)
     expect_error(vq_record_read(&r, edited), edits[i].status, edits[i].says);
     cr_expect(r == NULL);
   }
+  free(text);
+}
+
+/* Settings that somebody changed: refused or taken, with every field within its bounds. */
+Test(record, survives_damage)
+{
+  vq_settings s = plain();
+  char *text = record_of(&s);
+  size_t n = strlen(text);
+  int taken = 0;
+  for (uint32_t i = 0; i < 20000; i++) {
+    char *damaged = strdup(text);
+    vq_run_record *r;
+    for (uint32_t k = 0; k <= i % 3; k++) /* printable, so that much of it stays JSON */
+      damaged[vq_rng_below(2, VQ_RNG_WEIGHTS, i, 2 * k, (uint32_t)n)] =
+          (char)(' ' + vq_rng_below(2, VQ_RNG_WEIGHTS, i, 2 * k + 1, 95));
+    if (!vq_record_read(&r, damaged)) {
+      vq_settings back = plain();
+      vq_record_network net;
+      vq_identity file;
+      const char *field;
+      char why[256];
+      expect_ok(vq_record_settings(r, &back));
+      expect_ok(vq_fields_check(&back));
+      for (int p = 0; p < vq_record_prompts(r); p++)
+        cr_expect(vq_record_prompt_at(r, p).text != NULL);
+      vq_record_network_at(r, VQ_NETWORK_CLIP, &net);
+      vq_record_file(r, 0, &field, &file);
+      vq_record_exact(r, why, sizeof why);
+      vq_record_free(r);
+      taken++;
+    }
+    free(damaged);
+  }
+  cr_expect(taken > 1000, "%d of 20000 were still settings", taken);
   free(text);
 }
 

@@ -3,6 +3,7 @@
 
 #include "loaders/image.h"
 #include "loaders/safetensors.h"
+#include "runtime/snapshot.h"
 #include "vqgen.h"
 
 #include <time.h>
@@ -125,6 +126,62 @@ Test(replay, says_what_is_missing)
   forget(&s);
 }
 
+static void keep_settings(void *user, const char *key, const char *text)
+{
+  if (!strcmp(key, "vqgen"))
+    *(char **)user = strdup(text);
+}
+
+/* The same settings, said to be of another build. */
+Test(replay, of_another_build_is_close)
+{
+  said s = TOOL_OK("a cat", QUICK, "-n", "2", "--seed", "5", "-o", "a.png");
+  forget(&s);
+  vq_image image;
+  char *text = NULL;
+  expect_ok(vq_image_read(&image, in_scratch("a.png")));
+  expect_ok(vq_image_read_texts(in_scratch("a.png"), keep_settings, &text));
+  cr_assert(text);
+  memcpy(strstr(text, "\"build\":\"") + 9, "9.9", 3);
+  expect_ok(vq_image_write_png(in_scratch("b.png"), &image, (const char *[]){"vqgen", text}, 1));
+  s = TOOL_OK("replay", "b.png", TINY, "-o", "c.png");
+  cr_expect(strstr(s.err, "close, not exact: another build made it (9.9") &&
+                strstr(s.err, "every pixel is the same"),
+            "%s", s.err);
+  forget(&s);
+  image.rgb[7] ^= 1;
+  expect_ok(vq_image_write_png(in_scratch("d.png"), &image, (const char *[]){"vqgen", text}, 1));
+  s = TOOL_OK("replay", "d.png", TINY, "-o", "e.png");
+  cr_expect(strstr(s.err, "0.13% of the values differ, by at most 1 of 255"), "%s", s.err);
+  forget(&s);
+  vq_image_free(&image);
+  free(text);
+}
+
+Test(replay, a_start_that_is_missing_or_another_is_told)
+{
+  vq_image image;
+  expect_ok(vq_image_create(&image, 16, 16));
+  memset(image.rgb, 200, 16 * 16 * 3);
+  expect_ok(vq_image_write_png(in_scratch("start.png"), &image, NULL, 0));
+  said s = TOOL_OK("a cat", QUICK, "-n", "1", "--init", "start.png", "-o", "a.png");
+  forget(&s);
+  cr_assert(rename(in_scratch("start.png"), in_scratch("moved.png")) == 0);
+  s = TOOL("replay", "a.png", TINY, "-o", "b.png");
+  cr_expect(s.status == 1 && strstr(s.err, "start.png, which is neither beside it nor here: --init"), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", TINY, "--init", "moved.png", "-o", "b.png");
+  cr_expect(strstr(s.err, "replay   exact") && strstr(s.err, "every pixel is the same"), "%s", s.err);
+  forget(&s);
+  memset(image.rgb, 10, 16 * 16 * 3);
+  expect_ok(vq_image_write_png(in_scratch("start.png"), &image, NULL, 0));
+  s = TOOL_OK("replay", "a.png", TINY, "-o", "c.png");
+  cr_expect(strstr(s.err, "neither beside it") && strstr(s.err, "another picture, for --init changed"), "%s",
+            s.err);
+  forget(&s);
+  vq_image_free(&image);
+}
+
 /* Found beside the picture, whatever the present folder is. */
 Test(replay, finds_the_networks_beside_the_picture)
 {
@@ -219,11 +276,20 @@ Test(replay, a_session_goes_on_from_a_snapshot)
   cr_expect(!memcmp(rgb[0], rgb[1], sizeof rgb[0]));
 }
 
-/* Written whole or not at all, and never believed when it is damaged. */
+static vq_status try_snapshot(const char *path)
+{
+  vq_snapshot snapshot;
+  vq_status status = vq_snapshot_read(&snapshot, path);
+  vq_snapshot_free(&snapshot);
+  return status;
+}
+
+/* Written whole or not at all, and never believed when a part is missing. */
 Test(replay, a_damaged_snapshot_is_refused)
 {
   said s = TOOL_OK("a cat", QUICK, "-n", "1", "-o", "a.png", "--snapshot", "run.safetensors");
   forget(&s);
+  cr_expect_eq(plant_damage(in_scratch("run.safetensors"), 1000, try_snapshot), 0, "a part passed for the whole");
   size_t bytes;
   uint8_t *data = get_file(in_scratch("run.safetensors"), &bytes);
   put_file(in_scratch("short.safetensors"), data, bytes - 1);

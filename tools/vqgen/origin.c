@@ -186,9 +186,9 @@ vq_status origin_settings(origin *o, vq_settings *s)
     o->found[2 + i] = find_file(o, field, &file);
     if (o->found[2 + i])
       VQ_TRY(vq_field_read(vq_field_find(field), s, o->found[2 + i]));
-    else /* an option may still name it; if none does, the run will not find it either */
-      vq_log_warning(&tool_log, "%s, which %s began with (--%s), is not found: it is looked for beside it",
-                     file.name, o->path, field);
+    else /* an option may still name it */
+      vq_log_warning(&tool_log, "%s was made with %s, which is neither beside it nor here: --%s names it", o->path,
+                     file.name, field);
   }
   return VQ_OK;
 }
