@@ -132,6 +132,11 @@ static vq_status spend(walker *w, uint64_t bytes)
              : VQ_OK;
 }
 
+static size_t elements(const vq_pickle_item *item)
+{
+  return item && item->kind >= VQ_PICKLE_TUPLE && item->kind <= VQ_PICKLE_DICT ? item->list.count : 0;
+}
+
 /* A leaf's name, kept. */
 static vq_status keep_name(walker *w, const char **out)
 {
@@ -304,7 +309,10 @@ static vq_status add_tensor(walker *w, const vq_pickle_item *arguments, const vq
   if (!outside || outside->kind != VQ_PICKLE_OUTSIDE || !size || size->kind != VQ_PICKLE_TUPLE)
     return vq_fail(VQ_ERR_FORMAT, "tensor '%s' is described in a way that PyTorch does not: the file is damaged",
                    s.tensor.name);
-  VQ_TRY(vq_fail_in(vq_torch_storage_of(&storage, outside), "tensor '%s'", s.tensor.name));
+  status = vq_torch_storage_of(&storage, outside);
+  if (status == VQ_ERR_UNSUPPORTED)
+    return vq_checkpoint_say(w->c, "tensor '%s' is left out: %s", s.tensor.name, vq_error_message());
+  VQ_TRY(vq_fail_in(status, "tensor '%s'", s.tensor.name));
   s.tensor.dtype = dtype ? (type ? type->file : VQ_FILE_DTYPES) : storage.dtype;
   if (s.tensor.dtype == VQ_FILE_DTYPES || size->list.count > VQ_FILE_RANK)
     return vq_checkpoint_say(w->c, "tensor '%s' is left out: %s", s.tensor.name,
@@ -430,6 +438,7 @@ static vq_status walk_call(walker *w, const vq_pickle_item *what, vq_pickle_item
                            vq_pickle_item *content)
 {
   const struct call *known = what->kind == VQ_PICKLE_GLOBAL ? find_call(what->global) : NULL;
+  VQ_TRY(spend(w, elements(vq_pickle_at(arguments, 0)) + elements(state) + elements(content)));
   if (known)
     return known->walk(w, arguments, content);
   VQ_TRY(walk_attributes(w, state));
@@ -457,7 +466,7 @@ static vq_status walk(walker *w, vq_pickle_item *item)
   if (w->depth == MOST_DEPTH)
     return vq_fail(VQ_ERR_FORMAT, "the pickle nests more than %d things: it is damaged, or made to harm",
                    MOST_DEPTH);
-  VQ_TRY(spend(w, 16));
+  VQ_TRY(spend(w, 16 + elements(item)));
   item->visited = true;
   w->depth++;
   status = walk_inside(w, item);

@@ -141,6 +141,22 @@ Test(checkpoint, storages_that_are_views)
   vq_checkpoint_close(c);
 }
 
+/* Tensors of types that are not read do not keep the others from being read. */
+Test(checkpoint, what_is_left_out)
+{
+  static const char *const words[] = {
+      "tensor 'unsigned' is left out: its type", "tensor 'complex' is left out: its type",
+      "tensor 'ranks' is left out: it has more dimensions", "'torch._utils._rebuild_sparse_tensor'"};
+  vq_checkpoint *c;
+  expect_ok(vq_checkpoint_open(&c, MADE "left-out.pt"));
+  cr_expect_eq(vq_checkpoint_count(c), 1);
+  cr_expect_eq(vq_checkpoint_find(c, "kept"), 0);
+  cr_assert_geq(vq_checkpoint_notes(c), 4);
+  for (int i = 0; i < 4; i++)
+    cr_expect(strstr(vq_checkpoint_note(c, i), words[i]), "%s", vq_checkpoint_note(c, i));
+  vq_checkpoint_close(c);
+}
+
 /* TorchScript's mixture: what CLIP computes with in half precision is stored so, layer norms are not. */
 Test(checkpoint, torchscript_types)
 {

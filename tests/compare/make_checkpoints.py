@@ -271,6 +271,9 @@ def write_more(to, state, model, whole):
         same(load(to / f"{name}.ckpt"), state)
     legacy_with_views(to / "legacy-views.pt")
 
+    torch.save({"kept": numbers(4), "unsigned": torch.arange(4).to(torch.uint16), "complex": torch.zeros(2, dtype=torch.complex64),
+                "ranks": numbers(*[1] * 9), "sparse": torch.eye(3).to_sparse()}, to / "left-out.pt")
+
     folder = to / "shards"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
