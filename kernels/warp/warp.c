@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
+#include "kernels/cpu/reduce.h"
 #include "kernels/cpu/simd.h"
 
 #include <math.h>
@@ -137,7 +138,7 @@ static vq_status warp_forward_cpu(const vq_call *c)
 
 typedef struct sums {
   int64_t *sum;   /* [n,H,W,C] */
-  double *excess; /* [n]: a channel's sum of |dy| that is VQ_WARP_MOST or more, or no number; else 0 */
+  double *excess; /* [n]: a sum of |dy| that is VQ_WARP_MOST or more, or no number; else 0 */
 } sums;
 
 static sums sums_of(const vq_call *c)
@@ -151,17 +152,18 @@ static size_t warp_scratch(const vq_call *c, bool backward)
   return backward ? (size_t)vq_count(c->in[X]) * sizeof(int64_t) + (size_t)c->in[X]->dim[0] * sizeof(double) : 0;
 }
 
-/* The largest of the channels' sums of |dy|, or the first that is no number. */
-static double total(const vq_real *dy, int64_t pixels, int64_t C)
+static inline VQ_BODY double total(const vq_real *dy, int64_t n)
 {
-  double most = 0;
-  for (int64_t k = 0; k < C; k++) {
-    double sum = 0;
-    for (int64_t i = 0; i < pixels; i++)
-      sum += fabs((double)dy[i * C + k]);
-    most = most != most || sum <= most ? most : sum;
-  }
-  return most;
+  double lane[VQ_LANES] = {0}, sum = 0;
+  int64_t i = 0;
+  for (; i + VQ_LANES <= n; i += VQ_LANES)
+    for (int k = 0; k < VQ_LANES; k++)
+      lane[k] += fabs((double)dy[i + k]);
+  for (; i < n; i++)
+    sum += fabs((double)dy[i]);
+  for (int k = 0; k < VQ_LANES; k++)
+    sum += lane[k];
+  return sum;
 }
 
 static inline VQ_BODY void spread(const points *p, int64_t *sum, const vq_real *dy, int n, int C)
@@ -214,9 +216,9 @@ static inline VQ_BODY void backward_cutouts_body(const vq_call *c, int64_t from,
         vq_put(&dx[e], add, dy[e]);
       continue;
     }
-    double most = total(dy, d[1] * d[2], d[3]);
-    if (!(most < VQ_WARP_MOST)) {
-      s.excess[j] = most;
+    double sum_of_dy = total(dy, each);
+    if (!(sum_of_dy < VQ_WARP_MOST)) {
+      s.excess[j] = sum_of_dy;
       continue;
     }
     spread_cutout(c, matrix_of(c, j), dy, sum);

@@ -10,9 +10,9 @@
  *   dx[p] = the sum of weight dy over the pixels of y that p went into
  *
  * Thousands of outputs may come from one pixel, so dx cannot be gathered: weight dy is rounded to whole multiples of 1 / VQ_WARP_SCALE
- * and added up as int64, in any order to the same sum. The scale is the same whatever the data are. If a cutout's |dy| of one channel add
- * up to VQ_WARP_MOST, sums could overflow: VQ_ERR_ARGUMENT; if to what is no number, VQ_ERR_NAN. Where M[j] is the identity, y and
- * dx are copied. A point that is not finite counts as outside, above and to the left. Keeps M. Equals F.grid_sample(bilinear) in PyTorch, with a
+ * and added up as int64, in any order to the same sum. The scale is the same whatever the data are. If a cutout's |dy| add up to
+ * VQ_WARP_MOST, a sum could overflow: VQ_ERR_ARGUMENT; if to what is no number, VQ_ERR_NAN. Where M[j] is the identity, y and
+ * dx are copied. A NaN in a point counts as far to the left or above. Keeps M. Equals F.grid_sample(bilinear) in PyTorch, with a
  * grid of (2 u + 1) / W - 1, (2 v + 1) / H - 1 and align_corners=False; geometry.h makes the matrices of kornia's warps.
  */
 #ifndef VQ_KERNELS_WARP_H
