@@ -163,6 +163,8 @@ Test(bands, fit_every_size)
 {
   for (int kind = VQ_RESAMPLE_AVERAGE; kind <= VQ_RESAMPLE_LANCZOS; kind++) {
     check_sizes((vq_resample_kind)kind, 48, 20, 130);
+    check_sizes((vq_resample_kind)kind, 48, 48, 130); /* the notebooks' boxes are never smaller than the cutout */
+    check_sizes((vq_resample_kind)kind, 224, 224, 300);
     check_sizes((vq_resample_kind)kind, 7, 1, 60);
     check_sizes((vq_resample_kind)kind, 1, 1, 9);
     check_sizes((vq_resample_kind)kind, 224, 100, 400);

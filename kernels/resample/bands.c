@@ -93,7 +93,8 @@ static int least(int a, int b)
   return a < b ? a : b;
 }
 
-/* A run is longest in the largest box, a transposed one in the smallest: both bounds are checked by the filling. */
+/* Bounds of the runs, which the filling checks. An averaging run is longest in the largest box, its transposed one in the smallest;
+ * the filter's width jumps where a box is larger than S, so its bounds are the largest of all sizes'. */
 vq_status vq_bands_measure(vq_bands *b)
 {
   int shorter = least(b->width, b->height), S = b->side;
@@ -104,10 +105,15 @@ vq_status vq_bands_measure(vq_bands *b)
     b->run = least(b->most, (b->most + S - 1) / S + 1);
     b->back = least(S, (S + b->least - 1) / b->least + 1);
   } else {
-    /* Of an input, the outputs within half a run on either side, S - 1 steps over n - 1 inputs. */
-    double dense = b->least > 1 ? (double)(S - 1) / (b->least - 1) : S;
-    b->run = least(b->most, lanczos_taps(b->most, S) + 3);
-    b->back = least(S, (int)ceil((lanczos_taps(b->least, S) + 4) * dense) + 2);
+    b->run = b->back = 0;
+    for (int n = b->least; n <= b->most; n++) {
+      /* Of an input, the outputs within half a run on either side, S - 1 steps over n - 1 inputs. */
+      double dense = n > 1 ? (double)(S - 1) / (n - 1) : S;
+      int forth = least(n, lanczos_taps(n, S) + 3),
+          back = least(S, (int)ceil((lanczos_taps(n, S) + 4) * dense) + 2);
+      b->run = forth > b->run ? forth : b->run;
+      b->back = back > b->back ? back : b->back;
+    }
   }
   return VQ_OK;
 }
