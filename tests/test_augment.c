@@ -177,22 +177,28 @@ typedef struct recorded {
 static const vq_file_tensor *find(const recorded *r, const char *name)
 {
   const vq_file_tensor *t = vq_safetensors_find(r->file, name);
-  cr_assert(t, "augment.safetensors has no '%s'", name);
+  cr_assert(t, "the file has no '%s'", name);
   return t;
 }
 
-static recorded open_recorded(void)
+/* The file's tensor `input` is x. */
+static recorded open_file(const char *path, const char *input, bool wants)
 {
   recorded r = {.b = open_bench()};
-  cr_assert(!vq_safetensors_open(&r.file, VQ_TEST_DATA "/augment.safetensors"), "%s", vq_error_message());
-  const vq_file_tensor *x = find(&r, "x");
+  cr_assert(!vq_safetensors_open(&r.file, path), "%s", vq_error_message());
+  const vq_file_tensor *x = find(&r, input);
   r.n = x->dim[0];
   r.h = x->dim[1];
   r.w = x->dim[2];
   vq_real *pixels = reals(x);
-  r.x = leaf(&r.b, VQ_REAL, pixels, false, 4, x->dim);
+  r.x = leaf(&r.b, VQ_REAL, pixels, wants, 4, x->dim);
   free(pixels);
   return r;
+}
+
+static recorded open_recorded(void)
+{
+  return open_file(VQ_TEST_DATA "/augment.safetensors", "x", false);
 }
 
 static void close_recorded(recorded *r)
@@ -335,6 +341,122 @@ Test(augment, color_jitter)
 {
   check_stages(VQ_TEST_DATA "/ops/jitter__kornia_0.5.4.safetensors", VQ_JITTER_KORNIA_054);
   check_stages(VQ_TEST_DATA "/ops/jitter__kornia.safetensors", VQ_JITTER_KORNIA);
+}
+
+/* ---- the notebook's cutouts, whole: crops, flip, sharpness, affine, perspective, jitter, noise ---- */
+
+#define COUNT 5
+#define SIDE  12
+
+static int32_t *integers(const recorded *r, const char *name)
+{
+  const vq_file_tensor *t = find(r, name);
+  int32_t *values = malloc(vq_file_tensor_count(t) * sizeof *values);
+  cr_assert(!vq_file_tensor_read_i32(t, values), "%s", vq_error_message());
+  return values;
+}
+
+static vq_tensor *crop(recorded *r)
+{
+  vq_bands bands = {VQ_RESAMPLE_LANCZOS, (int)r->w, (int)r->h, SIDE, COUNT, 12, 20, 0, 0};
+  int32_t *boxes = integers(r, "boxes"), *flips = integers(r, "mirror");
+  vq_tensor *index[2], *weight[2];
+  bool mirror[COUNT];
+  for (int j = 0; j < COUNT; j++)
+    mirror[j] = flips[j];
+  cr_assert(!vq_bands_measure(&bands), "%s", vq_error_message());
+  for (int axis = 0; axis < 2; axis++) {
+    int length = axis ? bands.height : bands.width;
+    vq_shape i = vq_bands_index(&bands, length), w = vq_bands_weight(&bands, length);
+    int32_t *runs = malloc(vq_shape_bytes(&i));
+    vq_real *values = malloc(vq_shape_bytes(&w));
+    cr_assert(!vq_bands_fill(&bands, boxes, axis ? NULL : mirror, axis, runs, values), "%s", vq_error_message());
+    index[axis] = vq_leaf(r->b.tape, &i, runs, false);
+    weight[axis] = vq_leaf(r->b.tape, &w, values, false);
+    free(runs);
+    free(values);
+  }
+  free(boxes);
+  free(flips);
+  return vq_resample(r->b.tape, r->x, index[1], weight[1], index[0], weight[0], &bands);
+}
+
+static vq_tensor *rows_of(recorded *r, const char *name)
+{
+  const vq_file_tensor *t = find(r, name);
+  vq_real *values = reals(t);
+  vq_tensor *x = leaf(&r->b, VQ_REAL, values, false, t->rank, t->dim);
+  free(values);
+  return x;
+}
+
+static vq_tensor *moved_and_tilted(recorded *r, vq_tensor *y)
+{
+  bench b = r->b;
+  double *motion = doubles(r, "motion"), *from = doubles(r, "from"), *to = doubles(r, "to"), M[9 * COUNT];
+  int32_t *moved = integers(r, "moved"), *tilted = integers(r, "tilted");
+  for (int j = 0; j < COUNT; j++) {
+    const double *a = motion + 7 * j;
+    vq_warp_motion m = {a[0], a[1], a[2], a[3], a[4], a[5], a[6]};
+    vq_warp_identity(M + 9 * j);
+    cr_assert(!moved[j] || !vq_warp_affine(M + 9 * j, SIDE, SIDE, &m), "%s", vq_error_message());
+  }
+  y = vq_warp(b.tape, y, LEAF(VQ_F64, M, false, COUNT, 3, 3), VQ_WARP_BORDER);
+  for (int j = 0; j < COUNT; j++) {
+    vq_warp_identity(M + 9 * j);
+    cr_assert(!tilted[j] || !vq_warp_perspective(M + 9 * j, SIDE, SIDE, from + 8 * j, to + 8 * j), "%s",
+              vq_error_message());
+  }
+  free(motion);
+  free(from);
+  free(to);
+  free(moved);
+  free(tilted);
+  return vq_warp(b.tape, y, LEAF(VQ_F64, M, false, COUNT, 3, 3), VQ_WARP_ZEROS);
+}
+
+static vq_tensor *coloured(recorded *r, vq_tensor *y)
+{
+  bench b = r->b;
+  double *factors = doubles(r, "colours");
+  int32_t *chosen = integers(r, "jittered"), *order = integers(r, "order");
+  int32_t stage[COUNT][VQ_JITTER_STAGES] = {{VQ_JITTER_NONE}};
+  vq_real amount[COUNT][VQ_JITTER_STAGES] = {{0}};
+  for (int j = 0; j < COUNT; j++)
+    if (chosen[j])
+      vq_jitter_stages(stage[j], amount[j], VQ_JITTER_KORNIA_054, factors + 4 * j, order);
+  free(factors);
+  free(chosen);
+  free(order);
+  return vq_jitter(b.tape, y, LEAF(VQ_I32, stage, false, COUNT, VQ_JITTER_STAGES),
+                   LEAF(VQ_REAL, amount, false, COUNT, VQ_JITTER_STAGES), VQ_JITTER_KORNIA_054);
+}
+
+/* Values and the picture's gradient, for dy[i] = sin(0.37 i). The noise is the engine's, by tests/compare/philox.py. */
+Test(augment, notebook_cutouts)
+{
+  recorded r = open_file(VQ_TEST_DATA "/notebook_cutouts.safetensors", "picture", true);
+  bench b = r.b;
+  int32_t key[COUNT][4];
+  for (int j = 0; j < COUNT; j++)
+    vq_noise_key(key[j], 0x123456789ABC, 17, (uint32_t)j);
+  vq_mark mark = vq_tape_mark(b.tape);
+  vq_tensor *y = vq_sharpen(b.tape, crop(&r), rows_of(&r, "sharpness"));
+  y = coloured(&r, moved_and_tilted(&r, y));
+  y = vq_noise(b.tape, y, rows_of(&r, "noise"), LEAF(VQ_I32, key, false, COUNT, 4));
+  expect_output(&r, "out", y);
+  int64_t count = vq_count(y), pixels = r.h * r.w * 3;
+  vq_real *dy = malloc((size_t)count * sizeof *dy), *dx = malloc((size_t)pixels * sizeof *dx);
+  for (int64_t i = 0; i < count; i++)
+    dy[i] = (vq_real)sin(0.37 * (double)i);
+  vq_seed_with(b.tape, y, dy);
+  cr_assert(!vq_backward(b.tape, NULL, mark) && !vq_grad_read(b.device, r.x, dx), "%s", vq_error_message());
+  vq_real *must = reals(find(&r, "gradient"));
+  expect_close("the picture's gradient", dx, must, pixels, TOLERANCE);
+  free(dy);
+  free(dx);
+  free(must);
+  close_recorded(&r);
 }
 
 Test(augment, geometry_is_refused)
