@@ -81,7 +81,9 @@ static void find_base(const vq_document *d, char *base, size_t bytes)
     bool at_root = !strcmp(way, key + 1);
     if (!at_root && (n <= m || strcmp(way + n - m, key) || strstr(way, "cond_stage")))
       continue;
-    snprintf(base, bytes, "%.*s", at_root ? 0 : (int)(n - m), way);
+    snprintf(base, bytes, "%s", way);
+    if (at_root || n - m < bytes)
+      base[at_root ? 0 : n - m] = 0;
     if (strstr(way, "first_stage"))
       return;
   }
