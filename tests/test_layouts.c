@@ -1,0 +1,285 @@
+/* test_layouts.c -- networks as they were published: what we compute with files that other libraries wrote is what those compute
+ * (tests/compare/make_layouts.py), before and after `convert`; and files that do not fit.
+ */
+#include "tests/cli.h"
+
+#include "loaders/safetensors.h"
+#include "loaders/vocabulary.h"
+#include "runtime/convert.h"
+#include "runtime/perceive.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <zlib.h>
+
+#define LAYOUTS   VQ_SOURCE_ROOT "/tests/data/layouts/"
+#define REFERENCE VQ_SOURCE_ROOT "/tests/data/reference/"
+#define MERGES    VQ_SOURCE_ROOT "/tests/data/bpe_544_merges.txt"
+
+static const struct published {
+  const char *path, *expected, *family;
+  bool exact_gelu;
+} clips[] = {
+    {LAYOUTS "hugging_face", LAYOUTS "hugging_face/expected.json", "CLIP as Hugging Face names it", false},
+    {LAYOUTS "open_clip", LAYOUTS "open_clip/expected.json", "CLIP as OpenAI and open_clip name it", true},
+    {LAYOUTS "openai/small.pt", LAYOUTS "openai/expected.json", "CLIP as OpenAI and open_clip name it", false},
+};
+#define CLIPS (sizeof clips / sizeof *clips)
+
+static vq_network *open_clip(const char *path)
+{
+  vq_network *net;
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_CLIP, &(vq_network_hints){.vocab = MERGES}), "%s", vq_error_message());
+  return net;
+}
+
+static void expect_features(const char *what, const vq_real *features, const json_t *want)
+{
+  double off = 0, square = 0;
+  size_t i;
+  json_t *value;
+  json_array_foreach(want, i, value)
+  {
+    off += pow(features[i] - json_number_value(value), 2);
+    square += pow(json_number_value(value), 2);
+  }
+  double error = sqrt(off / square);
+  cr_expect(error <= 1e-5, "%s: off by %.2e", what, error);
+}
+
+/* Features of the picture and of the tokens that make_layouts.py has, [2,embed_dim]; the caller frees them. */
+static vq_real *features_of(const vq_network *net, const json_t *expected)
+{
+  const vq_clip_config *c = vq_network_clip(net);
+  int side = c->image_resolution;
+  vq_image picture = {side, side, malloc((size_t)(side * side * 3))};
+  int32_t ids[77] = {0};
+  vq_real *out = malloc(2 * (size_t)c->embed_dim * sizeof *out);
+  size_t i;
+  json_t *token;
+  for (int p = 0; p < side * side * 3; p++)
+    picture.rgb[p] = (uint8_t)((7 * p * p + 13 * p) % 256);
+  json_array_foreach(json_object_get(expected, "tokens"), i, token)
+    ids[i] = (int32_t)json_integer_value(token);
+  cr_assert(c->context_length == (int)i);
+  cr_assert(!vq_image_features(net, &picture, 1, 2, out), "%s", vq_error_message());
+  cr_assert(!vq_text_features(net, ids, 1, 2, out + c->embed_dim), "%s", vq_error_message());
+  free(picture.rgb);
+  return out;
+}
+
+Test(layouts, compute_what_their_libraries_do, .init = scratch_create, .fini = scratch_remove)
+{
+  for (size_t i = 0; i < CLIPS; i++) {
+    const struct published *p = &clips[i];
+    json_t *expected = json_load_file(p->expected, 0, NULL);
+    vq_network *net = open_clip(p->path), *converted;
+    const char *file = in_scratch("converted.safetensors");
+    int width = vq_network_clip(net)->embed_dim;
+    cr_assert(expected && !strcmp(vq_network_layout(net)->family, p->family));
+    cr_expect(vq_network_clip(net)->exact_gelu == p->exact_gelu && !vq_network_is_ours(net));
+    vq_real *before = features_of(net, expected), *after;
+    expect_features(p->path, before, json_object_get(expected, "image"));
+    expect_features(p->path, before + width, json_object_get(expected, "text"));
+    /* Converted: the same bits, and nothing else is needed. */
+    cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, NULL), "%s", vq_error_message());
+    cr_assert(!vq_network_open(&converted, file, VQ_NETWORK_CLIP, NULL), "%s", vq_error_message());
+    after = features_of(converted, expected);
+    cr_expect(vq_network_is_ours(converted) && !memcmp(before, after, 2 * (size_t)width * sizeof *after), "%s", p->path);
+    vq_tokenizer *tokenizer;
+    cr_expect(!vq_network_tokenizer(&tokenizer, converted), "%s", vq_error_message());
+    vq_tokenizer_free(tokenizer);
+    vq_network_close(net);
+    vq_network_close(converted);
+    json_decref(expected);
+    free(before);
+    free(after);
+    remove(file);
+  }
+}
+
+/* ---- the tool ---- */
+
+Test(layouts, inspect_tells_and_convert_makes, .init = scratch_create, .fini = scratch_remove)
+{
+  said s = TOOL_OK("inspect", LAYOUTS "hugging_face", "--json", "--verify");
+  json_t *d = json_loads(s.out, 0, NULL);
+  cr_assert(d, "%s", s.out);
+  cr_expect_str_eq(json_string_value(json_object_get(d, "kind")), "clip");
+  cr_expect_str_eq(json_string_value(json_object_get(d, "missing")), "");
+  cr_expect(json_integer_value(json_object_get(json_object_get(d, "config"), "vision_heads")) == 2);
+  const json_t *file = json_array_get(json_object_get(d, "files"), 0);
+  cr_expect(strstr(json_string_value(json_object_get(file, "verdict")), "none recorded"), "nothing is invented");
+  cr_expect_str_eq(json_string_value(json_object_get(d, "assumed")), "");
+  json_decref(d);
+  forget(&s);
+  /* Cut to 16 bits: half the size, and it is said when that is converted again. */
+  s = TOOL_OK("convert", LAYOUTS "openai/small.pt", "--vocab", MERGES, "--dtype", "f16", "-o", "half.safetensors");
+  cr_expect(strstr(s.out, "half.safetensors"));
+  forget(&s);
+  s = TOOL_OK("convert", "half.safetensors", "-o", "again.safetensors", "--dtype", "f32");
+  cr_expect(strstr(s.err, "was cut to F16"), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("inspect", "again.safetensors", "--tensors");
+  cr_expect(strstr(s.out, "F32   [64,3,8,8] visual.conv1.weight"), "%s", s.out);
+  cr_expect(strstr(s.out, "made from    half.safetensors"), "%s", s.out);
+  forget(&s);
+  remove(in_scratch("half.safetensors"));
+  remove(in_scratch("again.safetensors"));
+}
+
+/* A file that has a published file's name and not its bytes. */
+Test(layouts, a_wrong_hash_is_told, .init = scratch_create, .fini = scratch_remove)
+{
+  size_t bytes;
+  uint8_t *data = get_file(LAYOUTS "openai/small.pt", &bytes);
+  put_file(in_scratch("ViT-B-32.pt"), data, bytes);
+  free(data);
+  said s = TOOL("inspect", "ViT-B-32.pt", "--verify");
+  cr_expect(s.status == 1 && strstr(s.out, "wrong: ") && strstr(s.err, "SHA-256"), "%d %s%s", s.status, s.out, s.err);
+  forget(&s);
+  cr_expect_str_eq(vq_known_name("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"), "ViT-B-32.pt");
+  cr_expect_null(vq_known_name("0"));
+}
+
+/* ---- what does not fit ---- */
+
+static void expect_refusal(const char *path, const char *config, vq_status code, const char *const *words)
+{
+  vq_network *net = NULL;
+  vq_status status = vq_network_open_any(&net, path, &(vq_network_hints){.config = config});
+  cr_expect(status == code, "%s: status %d", path, status);
+  for (; *words && status; words++)
+    cr_expect(strstr(vq_error_message(), *words), "no \"%s\" in: %s", *words, vq_error_message());
+  vq_network_close(net);
+}
+#define REFUSED(path, config, code, ...) expect_refusal(path, config, code, (const char *const[]){__VA_ARGS__, NULL})
+
+/* `count` tensors of [2,2] with these names, as a file. */
+static const char *named(const char *const *names, int count)
+{
+  static const float values[16] = {0};
+  vq_file_tensor tensor[8];
+  const char *path = in_scratch("named.safetensors");
+  for (int i = 0; i < count; i++)
+    tensor[i] = (vq_file_tensor){names[i], VQ_FILE_F32, 4, {1, 1, 2, 2}, values, 16};
+  cr_assert(!vq_safetensors_write(path, tensor, count, NULL, 0), "%s", vq_error_message());
+  return path;
+}
+#define NAMED(...) named((const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)))
+
+static const char *text_file(const char *name, const char *text)
+{
+  const char *path = in_scratch(name);
+  put_file(path, text, strlen(text));
+  return path;
+}
+
+Test(layouts, what_is_no_network_of_ours_is_named, .init = scratch_create, .fini = scratch_remove)
+{
+  REFUSED(NAMED("visual.conv1.weight", "visual.layer1.0.conv1.weight"), NULL, VQ_ERR_UNSUPPORTED, "ResNet", "ViT-B/32");
+  REFUSED(NAMED("model.diffusion_model.input_blocks.0.0.weight"), NULL, VQ_ERR_NETWORK, "diffusion");
+  REFUSED(NAMED("some.thing"), NULL, VQ_ERR_NETWORK, "some.thing", "decoder.conv_in.weight");
+  REFUSED(NAMED("decoder.conv_in.weight"), NULL, VQ_ERR_NETWORK, "quantize.embedding.weight", "missing");
+  REFUSED(NAMED("vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight"), NULL,
+          VQ_ERR_NETWORK, "part 2 of 3", "in_proj_weight");
+}
+
+/* The tiny VQGAN as if it had been published without settings: a transformer's first stage. */
+static const char *first_stage(void)
+{
+  static char path[PATH_MAX]; /* longer than in_scratch keeps it */
+  vq_safetensors *file;
+  snprintf(path, sizeof path, "%s", in_scratch("transformer.safetensors"));
+  cr_assert(!vq_safetensors_open(&file, REFERENCE "vqgan_tiny.safetensors"));
+  int count = vq_safetensors_count(file);
+  vq_file_tensor *tensor = malloc((size_t)(count + 1) * sizeof *tensor);
+  char (*name)[128] = malloc((size_t)(count + 1) * sizeof *name);
+  for (int i = 0; i < count; i++) {
+    tensor[i] = *vq_safetensors_at(file, i);
+    snprintf(name[i], sizeof *name, "first_stage_model.%s", tensor[i].name);
+    tensor[i].name = name[i];
+  }
+  /* Another network of the same kind, which the transformer was conditioned on, is not the one. */
+  tensor[count] = tensor[vq_safetensors_find(file, "decoder.conv_in.weight") - vq_safetensors_at(file, 0)];
+  tensor[count].name = "cond_stage_model.decoder.conv_in.weight";
+  cr_assert(!vq_safetensors_write(path, tensor, count + 1, NULL, 0), "%s", vq_error_message());
+  free(tensor);
+  free(name);
+  vq_safetensors_close(file);
+  return path;
+}
+
+#define YAML(ch, mult, more)                                                                                        \
+  "model:\n  target: taming.models.cond_transformer.Net2NetTransformer\n  params:\n    cond_stage_config:\n"         \
+  "      params: {n_embed: 7, ddconfig: {ch: 99}}\n    first_stage_config:\n      params:\n        embed_dim: 16\n"  \
+  "        n_embed: 64\n        ddconfig:\n          ch: " ch "\n          z_channels: 16\n          num_res_blocks: 1\n" \
+  "          resolution: 32\n          ch_mult: " mult "\n          attn_resolutions:\n          - 16\n" more
+
+Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fini = scratch_remove)
+{
+  const char *path = first_stage();
+  vq_network *net;
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_VQGAN, NULL), "%s", vq_error_message());
+  cr_expect_str_eq(vq_network_layout(net)->prefix, "first_stage_model.");
+  cr_expect(strstr(vq_network_assumed(net), "256"), "what no file told is said");
+  cr_expect(!vq_network_whole(net), "%s", vq_error_message());
+  vq_network_close(net);
+#ifdef VQ_TEST_YAML
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_VQGAN, &(vq_network_hints){text_file("good.yaml", YAML("32", "[2, 1]", ""))}), "%s",
+            vq_error_message());
+  cr_expect(vq_network_vqgan(net)->resolution == 32 && vq_network_vqgan(net)->attn_resolutions[0] == 16);
+  cr_expect_str_eq(vq_network_assumed(net), "");
+  vq_network_close(net);
+  REFUSED(path, text_file("a.yaml", YAML("64", "[2, 1]", "")), VQ_ERR_NETWORK, "a.yaml", "ddconfig.ch 64", "encoder.conv_in.weight");
+  REFUSED(path, text_file("b.yaml", YAML("32", "\n          - 1\n          - 2", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.0 1");
+  REFUSED(path, text_file("c.yaml", YAML("32", "[2, 1, 4]", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.2", "decoder.up.2");
+  REFUSED(path, text_file("d.yaml", YAML("32", "[2, 1]", "          - 32\n")), VQ_ERR_NETWORK, "attn_resolutions");
+  REFUSED(path, text_file("e.yaml", "model: [1, 2"), VQ_ERR_FORMAT, "e.yaml", "line");
+  REFUSED(path, text_file("f.yaml", "just words"), VQ_ERR_NETWORK, "ddconfig");
+#endif
+  REFUSED(path, text_file("g.json", "{\"ddconfig\": {\"ch\": 48}}"), VQ_ERR_NETWORK, "ddconfig.ch 48");
+  REFUSED(path, text_file("h.json", "{\"ddconfig\": "), VQ_ERR_FORMAT, "h.json", "JSON");
+  REFUSED(path, "nowhere.yaml", VQ_ERR_FILE, "nowhere.yaml");
+  REFUSED(LAYOUTS "open_clip", text_file("i.json", "{\"vision_config\": {\"hidden_size\": 768}}"), VQ_ERR_NETWORK, "hidden_size 768",
+          "visual.conv1.weight");
+}
+
+/* ---- vocabularies ---- */
+
+static void expect_merges(const char *path, int count, const char *want)
+{
+  char *merges;
+  size_t bytes;
+  cr_assert(!vq_vocabulary_read(&merges, &bytes, path, count), "%s", vq_error_message());
+  cr_expect(strlen(merges) == bytes && !strcmp(merges, want), "%s: %s", path, merges);
+  free(merges);
+}
+
+static void expect_bad_merges(const char *path, int count, const char *word)
+{
+  char *merges = NULL;
+  size_t bytes;
+  cr_expect(vq_vocabulary_read(&merges, &bytes, path, count) && !merges && strstr(vq_error_message(), word), "%s: %s", path,
+            vq_error_message());
+}
+
+Test(layouts, vocabularies_in_their_forms, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char lines[] = "\"bpe_simple_vocab\" version\ni n\nt h\na n</w>\n";
+  gzFile gz = gzopen(in_scratch("v.gz"), "wb");
+  cr_assert(gz && gzwrite(gz, lines, sizeof lines - 1) == sizeof lines - 1 && gzclose(gz) == Z_OK);
+  expect_merges(in_scratch("v.gz"), 2, "i n\nt h\n");
+  expect_merges(text_file("merges.txt", "#version: 0.2\r\ni n\r\nt h"), 0, "i n\nt h\n");
+  expect_merges(text_file("a.json", "{\"model\": {\"merges\": [\"i n\", \"t h\"]}}"), 2, "i n\nt h\n");
+  expect_merges(text_file("b.json", "{\"model\": {\"merges\": [[\"i\", \"n\"], [\"t\", \"h\"]]}}"), 1, "i n\n");
+  expect_bad_merges(in_scratch("v.gz"), 4, "3 merges");
+  expect_bad_merges(text_file("c.json", "{\"a\": 1}"), 0, "merges.txt");
+  expect_bad_merges(text_file("d.json", "{\"model\": {\"merges\": [7]}}"), 0, "merge 0");
+  expect_bad_merges(text_file("e.txt", "i n\nt h e\n"), 0, "line 2");
+  size_t bytes;
+  uint8_t *data = get_file(in_scratch("v.gz"), &bytes);
+  put_file(in_scratch("cut.gz"), data, bytes - 9);
+  free(data);
+  expect_bad_merges(in_scratch("cut.gz"), 0, "cut off");
+}
