@@ -512,7 +512,7 @@ static vq_status say_names(vq_checkpoint *c, const vq_pickle *pickle, bool calle
   return vq_checkpoint_say(c,
                            called ? "it asks for calls of %s: none was made, and of what they would have made only "
                                     "attributes that are plain data are read"
-                                  : "it names %s: left out",
+                                  : "it names %s, of which nothing is read",
                            names);
 }
 
