@@ -16,6 +16,9 @@ typedef struct vq_identity {
 /* Reads the whole file. VQ_ERR_FILE, VQ_ERR_FORMAT for an empty one. */
 vq_status vq_identify(vq_identity *out, const char *path);
 
+/* What comes after it: a network in several files is all of them, one after the other. */
+vq_status vq_identity_add(vq_identity *identity, const char *path);
+
 /* The same content; the name does not matter. */
 bool vq_identity_same(const vq_identity *a, const vq_identity *b);
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 struct vq_run_record {
   json_t *json;
@@ -16,10 +17,52 @@ static const char *const network_keys[] = {[VQ_NETWORK_VQGAN] = "vqgan", [VQ_NET
 
 /* ---- writing ---- */
 
+/* Settings and vocabulary as they are in force, wherever they come from. */
+static vq_status settings_sum(uint32_t *sum, const vq_network *net)
+{
+  char *config = vq_network_config_json(net), *merges = NULL;
+  size_t bytes = 0;
+  if (!config)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a network's settings");
+  uLong crc = crc32_z(0, (const Bytef *)config, strlen(config));
+  free(config);
+  if (vq_network_kind_of(net) == VQ_NETWORK_CLIP && !vq_network_merges(&merges, &bytes, net))
+    crc = crc32_z(crc, (const Bytef *)merges, bytes);
+  free(merges);
+  *sum = (uint32_t)crc;
+  return VQ_OK;
+}
+
 vq_status vq_record_network_of(vq_record_network *out, const vq_network *net)
 {
+  const vq_checkpoint *files = vq_network_checkpoint(net);
+  const char *path = vq_network_path(net), *slash = strrchr(path, '/');
+  *out = (vq_record_network){.settings = 0};
   snprintf(out->name, sizeof out->name, "%s", vq_network_name(net));
-  return vq_identify(&out->file, vq_network_path(net));
+  snprintf(out->file.name, sizeof out->file.name, "%s", slash && slash[1] ? slash + 1 : path);
+  for (char *end = out->file.name + strlen(out->file.name); end > out->file.name && end[-1] == '/';)
+    *--end = 0;
+  for (int i = 0; i < vq_checkpoint_files(files); i++)
+    VQ_TRY(vq_identity_add(&out->file, vq_checkpoint_file(files, i, NULL)));
+  return settings_sum(&out->settings, net);
+}
+
+bool vq_record_network_same(const vq_record_network *a, const vq_record_network *b)
+{
+  return vq_identity_same(&a->file, &b->file) && a->settings == b->settings;
+}
+
+vq_status vq_record_files_of(vq_record_files *out, const vq_settings *s, const vq_network *vqgan,
+                             const vq_network *clip)
+{
+  int count, files = 0;
+  const vq_field *field = vq_fields(&count);
+  VQ_TRY(vq_record_network_of(&out->network[VQ_NETWORK_VQGAN], vqgan));
+  VQ_TRY(vq_record_network_of(&out->network[VQ_NETWORK_CLIP], clip));
+  for (int i = 0; i < count; i++)
+    if (field[i].file && field[i].file(s) && files < VQ_RECORD_FILES)
+      VQ_TRY(vq_identify(&out->file[files++], field[i].file(s)));
+  return VQ_OK;
 }
 
 /* Names of files may be no UTF-8, which JSON must be. */
@@ -53,6 +96,9 @@ static json_t *network_json(const vq_record_network *net)
   json_object_set_new(o, "name", plain_text(net->name));
   json_object_update(o, file);
   json_decref(file);
+  char sum[16];
+  snprintf(sum, sizeof sum, "%08x", (unsigned)net->settings);
+  json_object_set_new(o, "settings", json_string(sum));
   return o;
 }
 
@@ -67,18 +113,14 @@ static json_t *prompts_json(const vq_record_parts *p)
   return list;
 }
 
-static vq_status add_fields(json_t *o, const vq_settings *s)
+static void add_fields(json_t *o, const vq_settings *s, const vq_identity *file)
 {
   int count;
   const vq_field *field = vq_fields(&count);
   for (int i = 0; i < count; i++) {
-    const char *path = field[i].file ? field[i].file(s) : NULL;
-    vq_identity file;
-    if (path)
-      VQ_TRY(vq_identify(&file, path));
-    json_object_set_new(o, field[i].name, path ? file_json(&file) : vq_field_to_json(&field[i], s));
+    bool named = field[i].file && field[i].file(s);
+    json_object_set_new(o, field[i].name, named ? file_json(file++) : vq_field_to_json(&field[i], s));
   }
-  return VQ_OK;
 }
 
 /* With as many digits as it takes to read the same numbers again. */
@@ -108,13 +150,12 @@ vq_status vq_record_write(char **text, const vq_record_parts *p)
   json_object_set_new(o, "device", plain_text(device));
   json_object_set_new(o, "step", json_integer(p->step));
   json_object_set_new(o, "prompts", prompts_json(p));
-  vq_status status = add_fields(o, p->settings);
+  add_fields(o, p->settings, p->files->file);
   for (int i = 0; i < 2; i++)
-    json_object_set_new(o, network_keys[i], network_json(&p->network[i]));
-  if (!status)
-    *text = shortest(o);
+    json_object_set_new(o, network_keys[i], network_json(&p->files->network[i]));
+  *text = shortest(o);
   json_decref(o);
-  return status || *text ? status : vq_fail(VQ_ERR_MEMORY, "no memory for a picture's settings");
+  return *text ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a picture's settings");
 }
 
 /* ---- reading ---- */
@@ -181,7 +222,8 @@ static vq_status check_record(vq_run_record *r)
   for (int i = 0; i < 2; i++) {
     const json_t *net = json_object_get(r->json, network_keys[i]);
     vq_identity file;
-    if (!json_is_string(json_object_get(net, "name")) || !read_identity(&file, net))
+    if (!json_is_string(json_object_get(net, "name")) || !json_is_string(json_object_get(net, "settings")) ||
+        !read_identity(&file, net))
       return vq_fail(VQ_ERR_FORMAT, "the settings do not say which %s it was: were they edited?", network_keys[i]);
   }
   json_object_foreach(r->json, key, value)
@@ -275,6 +317,7 @@ void vq_record_network_at(const vq_run_record *r, vq_network_kind kind, vq_recor
   const json_t *net = json_object_get(r->json, network_keys[kind]);
   snprintf(out->name, sizeof out->name, "%s", json_string_value(json_object_get(net, "name")));
   read_identity(&out->file, net);
+  out->settings = (uint32_t)strtoul(json_string_value(json_object_get(net, "settings")), NULL, 16);
 }
 
 bool vq_record_exact(const vq_run_record *r, char *why, size_t bytes)

@@ -4,7 +4,7 @@
  *
  *   {"version":"0.1.0","build":"...","device":"...","step":100,"prompts":[["a red circle",1.0,null]],
  *    "size":[96,96],"steps":100,..., "init":"gray" or {"file":"a.png","bytes":1234,"crc32":"0123abcd"},
- *    "vqgan":{"name":"vqgan-small","file":"vqgan.safetensors","bytes":...,"crc32":"..."},"clip":{...}}
+ *    "vqgan":{"name":"vqgan-small","file":"vqgan.safetensors","bytes":...,"crc32":"...","settings":"..."},"clip":{...}}
  *
  * No time and no folder is in it: the same run writes the same bytes, and a picture does not tell whose computer it comes
  * from.
@@ -25,21 +25,35 @@ typedef struct vq_record_prompt {
 
 typedef struct vq_record_network {
   char name[128];
-  vq_identity file;
+  vq_identity file;  /* all of its files, one after the other, under the name of what was opened */
+  uint32_t settings; /* CRC-32 of its settings and, of a CLIP, its vocabulary, which may come from other files */
 } vq_record_network;
+
+#define VQ_RECORD_FILES 4 /* settings that may name one */
+
+/* All files that a run reads, known before it begins: what becomes of them meanwhile costs no picture. */
+typedef struct vq_record_files {
+  vq_record_network network[2];      /* by vq_network_kind */
+  vq_identity file[VQ_RECORD_FILES]; /* in the order of the fields that name one */
+} vq_record_files;
 
 typedef struct vq_record_parts {
   const vq_settings *settings; /* its size is the picture's */
   const vq_record_prompt *prompt;
   int prompts;
-  vq_record_network network[2]; /* by vq_network_kind */
+  const vq_record_files *files;
   int64_t step;
 } vq_record_parts;
 
-/* Name and identity of an open network. VQ_ERR_FILE */
+/* Name and identity of an open network. VQ_ERR_FILE, VQ_ERR_MEMORY */
 vq_status vq_record_network_of(vq_record_network *out, const vq_network *net);
+bool vq_record_network_same(const vq_record_network *a, const vq_record_network *b);
 
-/* The text; the caller frees it. Files that settings name are read for their checksums: VQ_ERR_FILE. VQ_ERR_MEMORY */
+/* Reads them all. VQ_ERR_FILE, VQ_ERR_MEMORY */
+vq_status vq_record_files_of(vq_record_files *out, const vq_settings *s, const vq_network *vqgan,
+                             const vq_network *clip);
+
+/* The text; the caller frees it. VQ_ERR_MEMORY */
 vq_status vq_record_write(char **text, const vq_record_parts *parts);
 
 /* ---- reading ---- */

@@ -235,6 +235,7 @@ vq_status vq_session_start(vq_session *s)
   if (!s->prompts)
     return vq_fail(VQ_ERR_PROMPT, "there is no prompt: say what the picture is to show");
   VQ_TRY(vq_session_check_metadata(s));
+  VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
   engine_config(s, &config);
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
   vq_status status = encode_prompts(s); /* texts: their features are the same for every seed */

@@ -23,7 +23,7 @@ struct vq_session {
   int h, w, factor; /* latent rows and columns, pixels for each */
   int box_least, box_most;
   int32_t *boxes;
-  vq_record_network made_with[2]; /* read with the first picture */
+  vq_record_files files; /* of the start on */
   vq_engine *engine;              /* NULL before vq_session_start */
   int64_t step;
   uint8_t *watch; /* borrowed; NULL: nobody watches */

@@ -14,15 +14,6 @@
 
 /* ---- the record ---- */
 
-/* Name and checksum of both networks: read from the disk once, with the first picture. */
-static vq_status identify_networks(vq_session *s)
-{
-  if (s->made_with[0].file.bytes)
-    return VQ_OK;
-  VQ_TRY(vq_record_network_of(&s->made_with[VQ_NETWORK_CLIP], s->clip));
-  return vq_record_network_of(&s->made_with[VQ_NETWORK_VQGAN], s->vqgan);
-}
-
 /* The settings, with the picture's own size. */
 static vq_settings settings_of(const vq_session *s)
 {
@@ -38,8 +29,7 @@ static vq_status describe(vq_session *s, int64_t step, char **text)
   vq_settings settings = settings_of(s);
   for (int i = 0; i < s->prompts; i++)
     prompts[i] = (vq_record_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
-  VQ_TRY(identify_networks(s));
-  vq_record_parts parts = {&settings, prompts, s->prompts, {s->made_with[0], s->made_with[1]}, step};
+  vq_record_parts parts = {&settings, prompts, s->prompts, &s->files, step};
   return vq_record_write(text, &parts);
 }
 
@@ -206,11 +196,10 @@ static vq_status same_prompts(const vq_session *s, const vq_run_record *r)
 
 static vq_status same_networks(vq_session *s, const vq_run_record *r)
 {
-  VQ_TRY(identify_networks(s));
   for (int i = 0; i < 2; i++) {
     vq_record_network its;
     vq_record_network_at(r, (vq_network_kind)i, &its);
-    if (!vq_identity_same(&its.file, &s->made_with[i].file))
+    if (!vq_record_network_same(&its, &s->files.network[i]))
       return vq_fail(VQ_ERR_ARGUMENT, "the snapshot is of a run with another %s, %s: give that one",
                      i == VQ_NETWORK_CLIP ? "CLIP" : "VQGAN", its.name);
   }
@@ -229,13 +218,13 @@ static vq_status same_settings(const vq_session *s, const vq_run_record *r)
     const vq_field *f = &field[i];
     char a[VQ_FIELD_BYTES], b[VQ_FIELD_BYTES];
     const char *path = f->file ? f->file(&ours) : NULL, *name;
-    vq_identity its_file, our_file;
+    vq_identity its_file;
     vq_field_write(f, &its, a, sizeof a);
     vq_field_write(f, &ours, b, sizeof b);
     bool same = !strcmp(a, b) || !strcmp(f->name, "steps");
     if (path && f->file(&its)) { /* wherever it lies now */
-      VQ_TRY(vq_identify(&our_file, path));
-      same = vq_record_file(r, files++, &name, &its_file) && vq_identity_same(&its_file, &our_file);
+      same = vq_record_file(r, files, &name, &its_file) && vq_identity_same(&its_file, &s->files.file[files]);
+      files++;
     }
     if (!same)
       return vq_fail(VQ_ERR_ARGUMENT, "the snapshot is of another run: %s was %s there and is %s here", f->title, a,

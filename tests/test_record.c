@@ -108,7 +108,10 @@ Test(record, texts_are_utf8)
 static char *record_of(const vq_settings *s)
 {
   vq_record_prompt prompt[2] = {{"ein \"roter\" Kreis, \xc3\xbc", 1.5, VQ_NO_STOP}, {"fog", -0.1, -0.25}};
-  vq_record_parts parts = {s, prompt, 2, {{"one", {"a.safetensors", 12, 0xdeadbeef}}, {"two", {"b", 7, 1}}}, 42};
+  vq_record_files files = {{{"one", {"a.safetensors", 12, 0xdeadbeef}, 0xc0ffee}, {"two", {"b", 7, 1}, 0}}, {{""}}};
+  vq_record_parts parts = {s, prompt, 2, &files, 42};
+  if (s->start == VQ_START_FILE)
+    expect_ok(vq_identify(&files.file[0], s->start_file));
   char *text;
   expect_ok(vq_record_write(&text, &parts));
   return text;
@@ -161,7 +164,8 @@ Test(record, carries_prompts_networks_and_files)
   p = vq_record_prompt_at(r, 1);
   cr_expect(!strcmp(p.text, "fog") && p.weight == -0.1 && p.stop == -0.25);
   vq_record_network_at(r, VQ_NETWORK_VQGAN, &net);
-  cr_expect(!strcmp(net.name, "one") && !strcmp(net.file.name, "a.safetensors") && net.file.crc == 0xdeadbeef);
+  cr_expect(!strcmp(net.name, "one") && !strcmp(net.file.name, "a.safetensors") && net.file.crc == 0xdeadbeef &&
+            net.settings == 0xc0ffee);
   cr_expect(vq_record_exact(r, why, sizeof why), "%s", why);
   vq_record_free(r);
 

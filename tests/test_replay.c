@@ -108,7 +108,8 @@ Test(replay, says_what_is_missing)
   said s = TOOL_OK("a cat", QUICK, "-n", "1", "--seed", "5", "-o", "a.png");
   forget(&s);
   s = TOOL("replay", "a.png", "-o", "b.png");
-  cr_expect(s.status == 1 && strstr(s.err, "vqgan_tiny.safetensors") && strstr(s.err, "--vqgan FILE"), "%s", s.err);
+  cr_expect(s.status == 1 && strstr(s.err, "vqgan_tiny.safetensors") && strstr(s.err, "name it by --vqgan"), "%s",
+            s.err);
   forget(&s);
   s = TOOL("replay", "a.png", "-o", "b.png", "--vqgan", VQ_SOURCE_ROOT "/weights/vqgan.safetensors", TINY_CLIP,
            "--force");

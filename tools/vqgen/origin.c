@@ -3,6 +3,7 @@
 
 #include "loaders/image.h"
 #include "runtime/fields.h"
+#include "runtime/find_network.h"
 #include "runtime/reveal.h"
 #include "runtime/snapshot.h"
 
@@ -90,61 +91,97 @@ static bool is_it(const char *path, const vq_identity *file)
   return path && !vq_identify(&other, path) && vq_identity_same(&other, file);
 }
 
-/* The path of a file that is this one: where it lay, beside the picture, or in the present folder. */
+/* Where a file of that name may lie now: where it lay, beside the picture, or in the present folder. False: nowhere else. */
+static bool place(const origin *o, const char *key, const char *name, int i, char *path, size_t bytes)
+{
+  const char *slash = strrchr(o->path, '/'), *noted = origin_noted(o, key);
+  switch (i) {
+  case 0: snprintf(path, bytes, "%s", noted ? noted : name); return true;
+  case 1: snprintf(path, bytes, "%.*s%s", slash ? (int)(slash + 1 - o->path) : 0, o->path, name); return true;
+  case 2: snprintf(path, bytes, "%s", name); return true;
+  }
+  return false;
+}
+
 static char *find_file(const origin *o, const char *key, const vq_identity *file)
 {
   char path[2 * PATH_MAX];
-  const char *slash = strrchr(o->path, '/'), *noted = origin_noted(o, key);
-  if (is_it(noted, file))
-    return strdup(noted);
-  snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash + 1 - o->path) : 0, o->path, file->name);
-  if (is_it(path, file))
-    return strdup(path);
-  return is_it(file->name, file) ? strdup(file->name) : NULL;
+  for (int i = 0; place(o, key, file->name, i, path, sizeof path); i++)
+    if (is_it(path, file))
+      return strdup(path);
+  return NULL;
 }
 
-/* Network number `kind` of the pair that is found without options, if it is the one. */
-static char *find_in_pair(vq_network_kind kind, const vq_identity *file)
+/* The path of the network that this file or name stands for, if it is the one that is wanted. */
+static char *if_wanted(const char *name, vq_network_kind kind, const char *config, const char *vocab,
+                       const vq_record_network *wanted)
 {
-  vq_settings s;
-  vq_settings_init(&s);
   char *path = NULL;
-  if (!vq_settings_load(&s)) {
-    const char *candidate = kind == VQ_NETWORK_CLIP ? s.clip : s.vqgan;
-    path = is_it(candidate, file) ? strdup(candidate) : NULL;
+  vq_network *net;
+  vq_record_network mine;
+  bool same = false;
+  if (!name || vq_network_find(&path, name))
+    return NULL;
+  if (!vq_network_open(&net, path, kind, &(vq_network_hints){config, vocab, NULL})) {
+    same = !vq_record_network_of(&mine, net) && vq_record_network_same(&mine, wanted);
+    vq_network_close(net);
   }
-  vq_settings_clear(&s);
-  return path;
+  if (!same)
+    free(path);
+  return same ? path : NULL;
 }
 
-static vq_status find_network(origin *o, vq_network_kind kind, const char **given)
+/* Where it may lie, by its name in the folders of models, and in the pair that is found without options. */
+static char *search(const origin *o, vq_network_kind kind, const network_options *n,
+                    const vq_record_network *wanted)
 {
-  const char *name = kind == VQ_NETWORK_CLIP ? "clip" : "vqgan";
+  char path[2 * PATH_MAX], stem[256], *found = NULL;
+  const char *name = wanted->file.name, *dot = strrchr(name, '.');
+  for (int i = 0; !found && place(o, kind == VQ_NETWORK_CLIP ? "clip" : "vqgan", name, i, path, sizeof path); i++)
+    if (!access(path, F_OK))
+      found = if_wanted(path, kind, n->config, n->vocab, wanted);
+  snprintf(stem, sizeof stem, "%.*s", dot ? (int)(dot - name) : 255, name);
+  if (!found)
+    found = if_wanted(stem, kind, n->config, n->vocab, wanted);
+  if (found)
+    return found;
+  vq_settings pair;
+  vq_settings_init(&pair);
+  if (!vq_settings_load(&pair))
+    found = if_wanted(kind == VQ_NETWORK_CLIP ? pair.clip : pair.vqgan, kind, n->config, n->vocab, wanted);
+  vq_settings_clear(&pair);
+  return found;
+}
+
+static vq_status find_network(origin *o, vq_network_kind kind, const network_options *n, const char **given)
+{
   vq_record_network net;
   vq_record_network_at(o->record, kind, &net);
   if (*given) {
-    if (!is_it(*given, &net.file))
+    char *path = if_wanted(*given, kind, n->config, n->vocab, &net);
+    if (!path)
       vq_log_warning(&tool_log, "%s is not the network that %s was made with, which was %s (%s)", *given, o->path,
                      net.name, net.file.name);
+    free(path);
     return VQ_OK;
   }
-  o->found[kind] = find_file(o, name, &net.file);
-  if (!o->found[kind])
-    o->found[kind] = find_in_pair(kind, &net.file);
-  *given = o->found[kind];
+  *given = o->found[kind] = search(o, kind, n, &net);
   if (*given)
     return VQ_OK;
   return vq_fail(VQ_ERR_FILE,
-                 "%s was made with %s (%s, %lld bytes, CRC-32 %08x), which is not found: name it by --%s FILE",
-                 o->path, net.name, net.file.name, (long long)net.file.bytes, (unsigned)net.file.crc, name);
+                 "%s was made with %s (%s, %lld bytes, CRC-32 %08x), which is not found: name it by --%s", o->path,
+                 net.name, net.file.name, (long long)net.file.bytes, (unsigned)net.file.crc,
+                 kind == VQ_NETWORK_CLIP ? "clip" : "vqgan");
 }
 
 vq_status origin_networks(origin *o, network_options *n)
 {
   if (!o->record)
     return VQ_OK;
-  VQ_TRY(find_network(o, VQ_NETWORK_VQGAN, &n->vqgan));
-  return find_network(o, VQ_NETWORK_CLIP, &n->clip);
+  n->config = n->config ? n->config : origin_noted(o, "config");
+  n->vocab = n->vocab ? n->vocab : origin_noted(o, "vocab");
+  VQ_TRY(find_network(o, VQ_NETWORK_VQGAN, n, &n->vqgan));
+  return find_network(o, VQ_NETWORK_CLIP, n, &n->clip);
 }
 
 /* A number of the notebook's, which is a text in XMP. */
@@ -234,10 +271,16 @@ static bool is_true(const json_t *value)
 
 static bool other_networks(const origin *o, const vq_settings *s)
 {
-  vq_record_network vqgan, clip;
-  vq_record_network_at(o->record, VQ_NETWORK_VQGAN, &vqgan);
-  vq_record_network_at(o->record, VQ_NETWORK_CLIP, &clip);
-  return !is_it(s->vqgan, &vqgan.file) || !is_it(s->clip, &clip.file);
+  bool other = false;
+  for (int kind = 0; kind < 2; kind++) {
+    vq_record_network its;
+    vq_record_network_at(o->record, (vq_network_kind)kind, &its);
+    char *path =
+        if_wanted(kind == VQ_NETWORK_CLIP ? s->clip : s->vqgan, (vq_network_kind)kind, s->config, s->vocab, &its);
+    other = other || !path;
+    free(path);
+  }
+  return other;
 }
 
 void origin_tell(const origin *o, const vq_settings *s, bool other_prompts)
@@ -321,6 +364,8 @@ char *origin_note(const vq_settings *s, const char *output, int64_t save_every, 
   json_t *note = json_object();
   note_path(note, "vqgan", s->vqgan);
   note_path(note, "clip", s->clip);
+  note_path(note, "config", s->config);
+  note_path(note, "vocab", s->vocab);
   note_path(note, "output", output);
   for (int i = 0; i < count; i++)
     note_path(note, field[i].name, field[i].file ? field[i].file(s) : NULL);
