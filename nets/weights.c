@@ -44,10 +44,8 @@ static bool look(vq_weight_reader *r, const char *name, int rank, const int64_t 
 
 typedef void (*layout_fn)(vq_real *to, const vq_real *from, const int64_t *dim);
 
-static void as_stored(vq_real *to, const vq_real *from, const int64_t *dim)
-{
-  memcpy(to, from, (size_t)(dim[0] * dim[1] * dim[2] * dim[3]) * sizeof *to);
-}
+/* No layout: read straight to where it is wanted. */
+#define as_stored NULL
 
 static void transpose(vq_real *to, const vq_real *from, const int64_t *dim)
 {
@@ -64,6 +62,19 @@ static void channels_last(vq_real *to, const vq_real *from, const int64_t *dim)
     for (int64_t i = 0; i < dim[1]; i++)
       for (int64_t p = 0; p < area; p++)
         to[(o * area + p) * dim[1] + i] = from[(o * dim[1] + i) * area + p];
+}
+
+/* Room for that many numbers, kept from tensor to tensor: memory that is new costs more than what is done with it. */
+static vq_real *room_for(vq_weight_reader *r, int which, size_t reals, const char *name)
+{
+  if (reals > r->reals[which]) {
+    free(r->room[which]);
+    r->room[which] = malloc(reals * sizeof(vq_real));
+    r->reals[which] = r->room[which] ? reals : 0;
+    if (!r->room[which])
+      r->status = vq_fail(VQ_ERR_MEMORY, "no memory to read %s", name);
+  }
+  return r->room[which];
 }
 
 /* `count` tensors of one stored shape, laid out by `layout` one after the other, as one weight of shape `out`. */
@@ -83,24 +94,21 @@ static vq_tensor *take(vq_weight_reader *r, const char *const *names, int count,
   if (!all || r->status)
     return NULL;
   vq_shape shape = vq_shape_make(VQ_REAL, out_rank, out_dim);
-  vq_real *host = NULL, *stored = NULL;
+  vq_real *host = NULL;
   if (!r->device->plan) {
-    host = malloc((size_t)(count * each) * sizeof *host + 1);
-    stored = malloc((size_t)each * sizeof *stored + 1);
-    if (!host || !stored)
-      r->status = vq_fail(VQ_ERR_MEMORY, "no memory to read %s", names[0]);
+    bool straight = !layout;
+    host = room_for(r, 1, (size_t)(count * each), names[0]);
+    vq_real *stored = straight ? host : room_for(r, 0, (size_t)each, names[0]);
     for (int i = 0; i < count && !r->status; i++) {
       char name[NAME_BYTES];
       snprintf(name, sizeof name, "%s%s", r->prefix, names[i]);
-      r->status = r->source->read(r->source->user, name, stored);
-      if (!r->status)
+      r->status = r->source->read(r->source->user, name, straight ? host + i * each : stored);
+      if (!r->status && !straight)
         layout(host + i * each, stored, full);
     }
   }
   if (!r->status)
     r->status = vq_weight_create(&w, r->device, &shape, host, false);
-  free(host);
-  free(stored);
   return r->status ? NULL : w;
 }
 
@@ -151,8 +159,13 @@ vq_tensor *vq_read_vector_stack(vq_weight_reader *r, const char *const *names, i
   return take(r, names, count, 1, &n, as_stored, 1, &out);
 }
 
-vq_status vq_reader_finish(const vq_weight_reader *r, const char *network)
+vq_status vq_reader_finish(vq_weight_reader *r, const char *network)
 {
+  for (int i = 0; i < 2; i++) {
+    free(r->room[i]);
+    r->room[i] = NULL;
+    r->reals[i] = 0;
+  }
   if (r->problems)
     return vq_fail(
         VQ_ERR_NETWORK,

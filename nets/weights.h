@@ -24,6 +24,8 @@ typedef struct vq_weight_reader {
   vq_status status;   /* first failure of memory or of reading */
   int problems;       /* tensors that are missing or of another shape */
   char list[3072];    /* their names, with what was wrong */
+  vq_real *room[2]; /* as stored, and laid out: of the largest so far; vq_reader_finish frees them */
+  size_t reals[2];
 } vq_weight_reader;
 
 /* Each returns a frozen weight, or NULL with a note in the reader. `name` without the reader's prefix. */
@@ -48,6 +50,6 @@ vq_tensor *vq_read_conv1_stack(vq_weight_reader *r, const char *const *names, in
 vq_tensor *vq_read_vector_stack(vq_weight_reader *r, const char *const *names, int count, int64_t n);
 
 /* The outcome of it all: VQ_ERR_NETWORK with every problem named, or the first other failure. */
-vq_status vq_reader_finish(const vq_weight_reader *r, const char *network);
+vq_status vq_reader_finish(vq_weight_reader *r, const char *network);
 
 #endif

@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Checkpoints of the published sizes with random weights: what converting them costs, and whether it changes a bit.
+
+    published_checkpoints.py --work FOLDER --vqgen PROGRAM --vocab FILE [--only CASE ...]
+
+Cases: the VQGAN f16 16384 as a Lightning checkpoint, with a discriminator, VGG and optimiser state as large as the published one's
+(about 950 MiB); CLIP ViT-B/32 as TorchScript in 16 bits (about 300 MiB) and as Hugging Face's folder (about 600 MiB). For each: seconds of
+`convert` and of reading the input and writing the output with cat, both warm; the most anonymous memory (sampled); every tensor compared with what
+PyTorch loads; and seconds from the converted CLIP to its first text features. Needs torch, numpy, safetensors; several GB in FOLDER, deleted.
+"""
+import argparse
+import subprocess
+import time
+from pathlib import Path
+
+import safetensors
+import torch
+
+from make_layouts import Named
+from models import CLIP, VQGAN
+from published_sizes import B32, F16
+
+EXTRA = 470e6  # bytes of the published file that are not the VQGAN: discriminator, VGG, optimiser
+
+
+
+def vqgan_case(folder, generator):
+    config = dict(F16, n_embed=16384)
+    state = {n: torch.randn(p.shape, generator=generator) for n, p in VQGAN(config, "vqgan").state_dict().items()}
+    needed = dict(state)
+    count = sum(p.numel() for p in state.values()) * 4
+    for i in range(8):
+        state[f"loss.perceptual_loss.net.slice{i}.weight"] = torch.randn(int(EXTRA / 2 / 8 / 4), generator=generator)
+    moments = {i: {"exp_avg": torch.randn(int(EXTRA / 2 / 8 / 4), generator=generator)} for i in range(8)}
+    path = folder / "vqgan_imagenet_f16_16384.ckpt"
+    torch.save({"epoch": 1, "state_dict": state, "optimizer_states": [{"state": moments}]}, path)
+    del state, moments
+    return path, needed, count
+
+
+def clip_state(generator):
+    return {n: torch.randn(p.shape, generator=generator) * 0.02 for n, p in CLIP(B32).state_dict().items()}
+
+
+def jit_case(folder, generator):
+    state = {}
+    for name, p in clip_state(generator).items():
+        state[name] = p if "ln_" in name or "embedding" in name or name == "logit_scale" else p.half()
+    module = Named()
+    for name, p in state.items():
+        owner = module
+        *way, last = name.split(".")
+        for part in way:
+            if not hasattr(owner, part):
+                owner.add_module(part, Named())
+            owner = getattr(owner, part)
+        owner.register_parameter(last, torch.nn.Parameter(p, requires_grad=False))
+    path = folder / "ViT-B-32-like.pt"
+    torch.jit.save(torch.jit.script(module), str(path))
+    return path, state, 0
+
+
+def hugging_face_case(folder, generator):
+    import transformers
+
+    model = transformers.CLIPModel(transformers.CLIPConfig())  # its own default is ViT-B/32
+    path = folder / "hugging_face"
+    model.save_pretrained(path)
+    return path, None, 0
+
+
+CASES = {"vqgan": vqgan_case, "torchscript": jit_case, "hugging-face": hugging_face_case}
+
+
+def files_of(path):
+    return [path] if path.is_file() else [p for p in path.iterdir() if p.suffix == ".safetensors"]
+
+
+def timed(command):
+    """-> seconds, most anonymous MiB"""
+    started, most = time.monotonic(), 0
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while process.poll() is None:
+        try:
+            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                if line.startswith("RssAnon"):
+                    most = max(most, int(line.split()[1]) / 1024)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        time.sleep(0.002)
+    if process.returncode:
+        raise SystemExit(f"{command}: {process.stderr.read().decode()}")
+    return time.monotonic() - started, most
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--vqgen", required=True)
+    parser.add_argument("--vocab", required=True)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    failed = False
+    for name in args.only:
+        generator = torch.Generator().manual_seed(1)
+        path, state, _ = CASES[name](args.work, generator)
+        out = args.work / f"{name}.safetensors"
+        convert = [args.vqgen, "convert", str(path), "--vocab", args.vocab, "-o", str(out)]
+        timed(convert)
+        seconds, anonymous = min(timed(convert) for _ in range(3))
+        read = " ".join(str(f) for f in files_of(path))
+        copy = min(timed(["sh", "-c", f"cat {read} > /dev/null; cat {out} > {out}.copy"])[0] for _ in range(3))
+        bytes_in = sum(f.stat().st_size for f in files_of(path))
+        with safetensors.safe_open(out, "pt") as f:
+            names, metadata = list(f.keys()), f.metadata()
+            largest = max(f.get_tensor(n).numel() * f.get_tensor(n).element_size() for n in names) / 2**20
+            same = state is None or all(torch.equal(f.get_tensor(n), state[n]) and f.get_tensor(n).dtype == state[n].dtype for n in state)
+        print(f"{name:14} {bytes_in / 2**20:6.0f} MiB -> {out.stat().st_size / 2**20:4.0f} MiB, {len(names)} tensors, {metadata['kind']}: "
+              f"{seconds:.2f} s, cat {copy:.2f} s ({seconds / copy:.1f} times); anonymous {anonymous:.0f} MiB, largest tensor {largest:.0f} MiB; "
+              f"{'bit for bit' if same else 'DIFFERENT'}", flush=True)
+        failed |= not same or anonymous > largest + 64 or seconds > 2 * copy
+        if metadata["kind"] == "clip":
+            embed = [args.vqgen, "embed", "--clip", str(out), "--text", "a red circle"]
+            timed(embed)
+            print(f"{'':14} to the first text features: {min(timed(embed)[0] for _ in range(3)):.2f} s", flush=True)
+        for f in (*files_of(path), out, Path(f"{out}.copy")):
+            f.unlink()
+    raise SystemExit(failed)
+
+
+if __name__ == "__main__":
+    main()
