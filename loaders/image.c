@@ -92,6 +92,16 @@ static vq_status other_kind(const vq_input *input, const char *path)
   return vq_input_mistaken(input, path, "a picture");
 }
 
+bool vq_image_is(const char *path)
+{
+  vq_input input;
+  if (vq_input_open(&input, path))
+    return false;
+  bool is = is_png(&input) || is_jpeg(&input) || is_webp(&input);
+  vq_input_close(&input);
+  return is;
+}
+
 vq_status vq_image_read(vq_image *out, const char *path)
 {
   vq_input input;

@@ -23,6 +23,9 @@ typedef struct vq_image {
  * TIFF, ...), or one with too many pixels. On an error *out is empty. */
 vq_status vq_image_read(vq_image *out, const char *path);
 
+/* Is it a picture of a kind that is known here, whether this build reads it or not? By its content. */
+bool vq_image_is(const char *path);
+
 /* An empty picture of that size, its pixels not set. VQ_ERR_ARGUMENT, VQ_ERR_MEMORY. */
 vq_status vq_image_create(vq_image *out, int64_t width, int64_t height);
 void vq_image_free(vq_image *image);

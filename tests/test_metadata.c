@@ -337,7 +337,9 @@ Test(metadata, what_is_asked_for_and_no_more)
     cr_expect_eq((int)json_object_size(o), keys, "%s", lists[i].list);
     json_decref(o);
   }
-  said s = TOOL("reveal", "a.png");
+  said s = TOOL_OK("reveal", "a.png"), t = TOOL_OK("inspect", "a.png");
+  cr_expect_str_eq(s.out, t.out);
+  forget(&t);
   forget(&s);
   s = TOOL_OK("a cat", QUICK, "-n", "0", "--metadata", "none", "-o", "bare.png");
   forget(&s);

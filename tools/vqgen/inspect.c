@@ -1,4 +1,5 @@
 /* inspect.c -- what a checkpoint holds. */
+#include "loaders/image.h"
 #include "loaders/sha256.h"
 #include "runtime/convert.h"
 #include "runtime/find_network.h"
@@ -183,6 +184,8 @@ static vq_status inspect(const inspect_options *o, const char *name)
   char *path;
   json_t *found = NULL;
   vq_checkpoint *file = NULL;
+  if (vq_image_is(name))
+    return tool_reveal(name);
   VQ_TRY(vq_network_find(&path, name));
   vq_status status = describe(&found, o, path);
   if (!status && o->json) {
@@ -227,7 +230,8 @@ const command command_inspect = {
     .usage = "[options] FILE|NAME",
     .summary = "tells what a checkpoint holds, and whether it is whole",
     .text = "Tells what a checkpoint is, whose names it uses, the network's settings and what of them was assumed, which tensors are "
-            "missing or superfluous, and whether there is a vocabulary. Nothing is converted and nothing in it is run.",
+            "missing or superfluous, and whether there is a vocabulary. Nothing is converted and nothing in it is run. Of a picture it tells what "
+            "`vqgen reveal` tells.",
     .examples = "  vqgen inspect ViT-B-32.pt --verify\n"
                 "  vqgen inspect vqgan.safetensors --tensors\n"
                 "  vqgen inspect model.ckpt --json | jq .config\n",

@@ -2,7 +2,7 @@
 #include "runtime/reveal.h"
 #include "tools/vqgen/tool.h"
 
-static vq_status reveal(const char *from)
+vq_status tool_reveal(const char *from)
 {
   stream in;
   json_t *found;
@@ -24,7 +24,7 @@ static int run(const command *c, int argc, char **argv)
   if (!tool_begin(c, NULL, 0, argc, argv, &rest, &status))
     return status;
   status =
-      tool_end(c, rest.count == 1 ? reveal(rest.word[0])
+      tool_end(c, rest.count == 1 ? tool_reveal(rest.word[0])
                                   : vq_fail(VQ_ERR_ARGUMENT, "%d pictures given where one is wanted", rest.count));
   words_free(&rest);
   return status;

@@ -69,6 +69,9 @@ vq_status tool_network(vq_network **out, const network_options *n, vq_network_ki
 int tool_run_vqgan(const command *c, int argc, char **argv, const char *noun, const char *argument,
                    vq_status (*work)(const network_options *n, const char *from, const char *to));
 
+/* Prints the settings inside a picture, as JSON. VQ_ERR_FORMAT: there are none */
+vq_status tool_reveal(const char *path);
+
 /* ---- `-` ---- */
 
 /* A file's path for a path that may be "-", standard input or output, by way of a temporary file. */
