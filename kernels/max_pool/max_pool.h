@@ -10,7 +10,8 @@
  *
  *   share * F.adaptive_max_pool2d(x, S) + (1 - share) * F.adaptive_avg_pool2d(x, S)
  *
- * The pooling notebooks' (max + mean) / 2 is a share of 0.5.
+ * The pooling notebooks' (max + mean) / 2 is a share of 0.5; the n equal cutouts that they make of it are vq_resample's, of boxes
+ * as large as it is.
  */
 #ifndef VQ_KERNELS_MAX_POOL_H
 #define VQ_KERNELS_MAX_POOL_H
