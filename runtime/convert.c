@@ -38,26 +38,6 @@ const char *vq_known_hash(const char *name)
   return NULL;
 }
 
-/* ---- is it whole? ---- */
-
-vq_status vq_network_whole(const vq_network *net)
-{
-  vq_device *plan;
-  VQ_TRY(vq_plan_create(&plan, &vq_cpu_backend));
-  vq_status status;
-  if (vq_network_kind_of(net) == VQ_NETWORK_CLIP) {
-    vq_clip *clip = NULL;
-    status = vq_network_make_clip(&clip, net, plan, CLIP_IMAGE | CLIP_TEXT);
-    vq_clip_free(clip);
-  } else {
-    vq_vqgan *vqgan = NULL;
-    status = vq_network_make_vqgan(&vqgan, net, plan, VQGAN_DECODER | VQGAN_ENCODER);
-    vq_vqgan_free(vqgan);
-  }
-  vq_device_free(plan);
-  return status;
-}
-
 /* ---- writing ---- */
 
 typedef struct writer {

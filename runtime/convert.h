@@ -14,9 +14,6 @@ typedef enum vq_convert_dtype { VQ_CONVERT_AS_STORED, VQ_CONVERT_F32, VQ_CONVERT
 /* VQ_ERR_NETWORK: tensors are missing, or there is no vocabulary; VQ_ERR_WRITE. Then nothing is written. */
 vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, const vq_log *log);
 
-/* Are all tensors there that the network needs, in the shapes that its settings want? VQ_ERR_NETWORK names those that are not. */
-vq_status vq_network_whole(const vq_network *net);
-
 /* ---- known files, by their SHA-256 ---- */
 
 /* The published name that a file of this hash has ("ViT-B-32.pt"); NULL: none is recorded. */

@@ -331,6 +331,22 @@ vq_status vq_layout_find(vq_layout **out, const vq_checkpoint *checkpoint)
   return status;
 }
 
+void vq_layout_keep(vq_layout *l, const bool *asked)
+{
+  int kept = 0;
+  for (int i = 0; i < l->count; i++) {
+    vq_layout_weight *w = &l->weight[i];
+    if (asked[i] || !strcmp(w->name, "logit_scale")) {
+      l->weight[kept++] = *w;
+      continue;
+    }
+    for (int p = 0; p < w->pieces; p++)
+      l->superfluous[l->superfluous_count++] = w->tensor[p];
+    free(w->name);
+  }
+  l->count = kept;
+}
+
 void vq_layout_free(vq_layout *l)
 {
   if (!l)

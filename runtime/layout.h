@@ -29,13 +29,16 @@ typedef struct vq_layout {
   char *prefix;             /* before all names, "" or ending in a dot */
   vq_layout_weight *weight; /* by name */
   int count;
-  int *superfluous, superfluous_count; /* indices of tensors behind the prefix that the family does not know */
+  int *superfluous, superfluous_count; /* indices of tensors behind the prefix that the family does not know, or the network does not use */
   int ignored;                         /* how many others there are, and those that are known not to be needed */
 } vq_layout;
 
 /* Finds out what a checkpoint holds. VQ_ERR_NETWORK: no network that is known, with what was found instead. */
 vq_status vq_layout_find(vq_layout **out, const vq_checkpoint *checkpoint);
 void vq_layout_free(vq_layout *layout);
+
+/* Weights that are not `asked` for [count] become superfluous, but for those that only the published form has a use for. */
+void vq_layout_keep(vq_layout *layout, const bool *asked);
 
 /* NULL: none of that name. Borrowed. */
 const vq_layout_weight *vq_layout_weight_of(const vq_layout *layout, const char *name);

@@ -42,6 +42,58 @@ static vq_status read_values(const void *user, const char *name, vq_real *out)
   return vq_layout_read(vq_layout_weight_of(net->layout, name), net->file, out);
 }
 
+/* ---- is it whole, and what of it is used? ---- */
+
+typedef struct asker {
+  const vq_network *net;
+  bool *asked; /* [weights of the layout], or NULL */
+} asker;
+
+static bool ask_shape(const void *user, const char *name, int *rank, int64_t *dim)
+{
+  const asker *a = user;
+  const vq_layout_weight *w = vq_layout_weight_of(a->net->layout, name);
+  if (w && a->asked)
+    a->asked[w - a->net->layout->weight] = true;
+  return find_shape(a->net, name, rank, dim);
+}
+
+/* The network made on a plan, which takes shapes and reads nothing. */
+static vq_status ask_all(const vq_network *net, bool *asked)
+{
+  const asker a = {net, asked};
+  const vq_weight_source source = {&a, ask_shape, read_values};
+  vq_device *plan;
+  vq_clip *clip = NULL;
+  vq_vqgan *vqgan = NULL;
+  VQ_TRY(vq_plan_create(&plan, &vq_cpu_backend));
+  vq_status status = net->kind == VQ_NETWORK_CLIP
+                         ? vq_clip_create(&clip, plan, &net->clip, &source, CLIP_IMAGE | CLIP_TEXT)
+                         : vq_vqgan_create(&vqgan, plan, &net->vqgan, &source, VQGAN_DECODER | VQGAN_ENCODER);
+  vq_clip_free(clip);
+  vq_vqgan_free(vqgan);
+  vq_device_free(plan);
+  return vq_fail_in(status, "%s", net->path);
+}
+
+vq_status vq_network_whole(const vq_network *net)
+{
+  return ask_all(net, NULL);
+}
+
+/* Tensors that have a network's names and that ours does not use are not part of it. If tensors are missing, that is said when they
+ * are read. */
+static vq_status leave_out_unused(vq_network *net)
+{
+  bool *asked = calloc((size_t)net->layout->count + 1, sizeof *asked);
+  if (!asked)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for the names of the tensors");
+  if (!ask_all(net, asked))
+    vq_layout_keep(net->layout, asked);
+  free(asked);
+  return VQ_OK;
+}
+
 /* The project's own form keeps its texts in safetensors' metadata. */
 static const char *metadata(const vq_network *net, const char *key)
 {
@@ -193,11 +245,16 @@ static char *config_beside(const char *path)
   return NULL;
 }
 
-/* OpenAI's files are TorchScript, or a plain dict of their tensors that has these three numbers. */
+/* OpenAI's files are TorchScript, or a dict of their tensors that has three numbers too, of which this is one; open_clip puts it into a file's
+ * name if its weights want the activation of OpenAI's. */
 static bool by_openai(const vq_network *net)
 {
-  return vq_checkpoint_container(net->file) == VQ_CONTAINER_TORCHSCRIPT ||
-         vq_checkpoint_find(net->file, "input_resolution") >= 0 || vq_checkpoint_value_find(net->file, "input_resolution");
+  const char *slash = strrchr(net->path, '/');
+  char *number = joined(net->layout->prefix, strlen(net->layout->prefix), "input_resolution");
+  bool found = number && (vq_checkpoint_find(net->file, number) >= 0 || vq_checkpoint_value_find(net->file, number));
+  free(number);
+  return found || vq_checkpoint_container(net->file) == VQ_CONTAINER_TORCHSCRIPT ||
+         strstr(slash ? slash + 1 : net->path, "quickgelu");
 }
 
 static vq_status read_published_settings(vq_network *net, const vq_network_hints *hints)
@@ -214,6 +271,12 @@ static vq_status read_published_settings(vq_network *net, const vq_network_hints
       VQ_TRY(status);
     }
   }
+  if (document && !given && !vq_published_is_of(document, net->kind)) { /* another network's, in the same folder */
+    vq_document_free(document);
+    document = NULL;
+    free(net->config_file);
+    net->config_file = NULL;
+  }
   vq_status status = net->kind == VQ_NETWORK_CLIP
                          ? vq_published_clip(&net->clip, net->layout, document, by_openai(net), &net->assumed)
                          : vq_published_vqgan(&net->vqgan, net->layout, document, &net->assumed);
@@ -229,6 +292,10 @@ static void tell(const vq_network *net, const vq_log *log)
               net->config_file ? ", settings from " : "", net->config_file ? net->config_file : "");
   if (*net->assumed.text)
     vq_log_warning(log, "%s: assumed, as no file of settings tells: %s", net->path, net->assumed.text);
+  if (net->layout->superfluous_count)
+    vq_log_warning(log, "%s: %d of its tensors (%s ...) are no part of the network that vqgen knows, and not used: vqgen inspect names them",
+                   net->path, net->layout->superfluous_count,
+                   vq_checkpoint_at(net->file, net->layout->superfluous[0])->name);
   vq_log_info(log, "it opens faster once it is converted: vqgen convert '%s' -o NAME.safetensors", net->path);
 }
 
@@ -246,6 +313,8 @@ static vq_status open_parts(vq_network *net, const vq_network_hints *hints)
   if (hints && hints->vocab && !(net->vocab = strdup(hints->vocab)))
     return vq_fail(VQ_ERR_MEMORY, "no memory to open %s", net->path);
   status = read_published_settings(net, hints);
+  if (!status)
+    status = leave_out_unused(net);
   if (!status && hints && hints->log)
     tell(net, hints->log);
   return vq_fail_in(status, "%s", net->path);

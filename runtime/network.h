@@ -56,6 +56,9 @@ const char *vq_network_pair(const vq_network *net);     /* or NULL */
 const vq_vqgan_config *vq_network_vqgan(const vq_network *net); /* of a VQGAN's file */
 const vq_clip_config *vq_network_clip(const vq_network *net);   /* of a CLIP's file */
 
+/* Are all tensors there that the network needs, in the shapes that its settings want? VQ_ERR_NETWORK names those that are not. */
+vq_status vq_network_whole(const vq_network *net);
+
 /* The weights, for vq_vqgan_create and vq_clip_create; borrowed from the network. */
 const vq_weight_source *vq_network_weights(const vq_network *net);
 

@@ -169,7 +169,7 @@ vq_status vq_published_vqgan(vq_vqgan_config *out, const vq_layout *layout, cons
   *assumed = (vq_assumed){""};
   VQ_TRY(vqgan_shapes(out, layout, attention));
   find_base(document, base, sizeof base);
-  if (document && number(document, base, "ddconfig.ch") < 0)
+  if (document && !vq_published_is_of(document, VQ_NETWORK_VQGAN))
     return vq_fail(VQ_ERR_NETWORK, "its settings have no ddconfig with a ch: they are not those of a VQGAN");
   int64_t resolution = number(document, base, "ddconfig.resolution");
   out->resolution = resolution > 0 && resolution < 1 << 16 ? (int)resolution : 256;
@@ -224,10 +224,16 @@ static vq_status clip_shapes(vq_clip_config *c, const vq_layout *l)
   return VQ_OK;
 }
 
+/* The way to open_clip's settings, which on Hugging Face have others around them; NULL: they are not open_clip's. */
+static const char *open_clip_base(const vq_document *d)
+{
+  return number(d, "model_cfg", "embed_dim") >= 0 ? "model_cfg" : number(d, "", "embed_dim") >= 0 ? "" : NULL;
+}
+
 /* What a file of settings says about CLIP, by Hugging Face's keys and by open_clip's. */
 static vq_status clip_agrees(const vq_clip_config *c, const vq_document *d)
 {
-  const char *ours = "model_cfg";
+  const char *ours = open_clip_base(d);
   VQ_TRY(agree(d, "", "projection_dim", c->embed_dim, "visual.proj"));
   VQ_TRY(agree(d, "vision_config", "hidden_size", c->vision_width, "visual.conv1.weight"));
   VQ_TRY(agree(d, "vision_config", "patch_size", c->patch_size, "visual.conv1.weight"));
@@ -236,6 +242,8 @@ static vq_status clip_agrees(const vq_clip_config *c, const vq_document *d)
   VQ_TRY(agree(d, "text_config", "hidden_size", c->text_width, "token_embedding.weight"));
   VQ_TRY(agree(d, "text_config", "num_hidden_layers", c->text_layers, "transformer.resblocks"));
   VQ_TRY(agree(d, "text_config", "vocab_size", c->vocab_size, "token_embedding.weight"));
+  if (!ours)
+    return VQ_OK;
   VQ_TRY(agree(d, ours, "embed_dim", c->embed_dim, "visual.proj"));
   VQ_TRY(agree(d, ours, "vision_cfg.width", c->vision_width, "visual.conv1.weight"));
   VQ_TRY(agree(d, ours, "vision_cfg.layers", c->vision_layers, "visual.transformer.resblocks"));
@@ -248,10 +256,12 @@ static vq_status clip_agrees(const vq_clip_config *c, const vq_document *d)
 static void choose_heads(vq_clip_config *c, const vq_document *d, vq_assumed *assumed)
 {
   int64_t vision = number(d, "vision_config", "num_attention_heads"), text = number(d, "text_config", "num_attention_heads");
-  int64_t wide = number(d, "model_cfg.vision_cfg", "head_width"), open_text = number(d, "model_cfg.text_cfg", "heads");
-  bool open = d && number(d, "model_cfg", "embed_dim") >= 0;
-  if (open) /* open_clip's own default is a width of 64 */
-    vision = c->vision_width / (wide > 0 ? wide : 64), text = open_text;
+  const char *open = open_clip_base(d);
+  if (open) { /* open_clip's own default is a width of 64 */
+    int64_t wide = number(d, open, "vision_cfg.head_width");
+    vision = c->vision_width / (wide > 0 ? wide : 64);
+    text = number(d, open, "text_cfg.heads");
+  }
   c->vision_heads = vision > 0 ? (int)vision : heads_of(c->vision_width);
   c->text_heads = text > 0 ? (int)text : c->text_width / 64;
   if (vision <= 0 && (c->vision_width % 64 || c->vision_width == 1280))
@@ -262,16 +272,15 @@ static void choose_heads(vq_clip_config *c, const vq_document *d, vq_assumed *as
 static void choose_activation(vq_clip_config *c, const vq_document *d, const vq_layout *l, bool by_openai,
                               vq_assumed *assumed)
 {
-  const char *hidden = d ? vq_document_find(d, "vision_config", "hidden_act") : NULL;
-  const char *quick = d ? vq_document_find(d, "model_cfg", "quick_gelu") : NULL;
-  if (!hidden && d)
-    hidden = vq_document_find(d, "", "hidden_act");
-  if (hidden || (d && vq_document_count(d) && number(d, "model_cfg", "embed_dim") < 0)) {
-    c->exact_gelu = hidden && strcmp(hidden, "quick_gelu"); /* Hugging Face's own default is quick_gelu */
+  const char *open = open_clip_base(d);
+  if (open) { /* open_clip's own default is the exact one */
+    const char *quick = vq_document_find(d, open, "quick_gelu");
+    c->exact_gelu = !(quick && !strcmp(quick, "true"));
     return;
   }
-  if (d) { /* open_clip's is the exact one */
-    c->exact_gelu = !(quick && !strcmp(quick, "true"));
+  if (d) { /* Hugging Face's own default is quick_gelu */
+    const char *hidden = vq_document_find(d, "vision_config", "hidden_act");
+    c->exact_gelu = hidden && strcmp(hidden, "quick_gelu");
     return;
   }
   c->exact_gelu = !by_openai && (*l->prefix || there(l, "logit_bias") || c->vision_width >= 1280);
@@ -280,12 +289,26 @@ static void choose_activation(vq_clip_config *c, const vq_document *d, const vq_
            c->exact_gelu ? "QuickGELU" : "GELU, as with LAION's weights");
 }
 
+bool vq_published_is_of(const vq_document *document, vq_network_kind kind)
+{
+  char base[512];
+  find_base(document, base, sizeof base);
+  if (kind == VQ_NETWORK_VQGAN)
+    return number(document, base, "ddconfig.ch") >= 0;
+  bool hugging_face = false;
+  for (int i = 0; i < vq_document_count(document); i++)
+    hugging_face = hugging_face || !strncmp(vq_document_way(document, i), "vision_config.", 14);
+  return hugging_face || open_clip_base(document);
+}
+
 vq_status vq_published_clip(vq_clip_config *out, const vq_layout *layout, const vq_document *document, bool by_openai,
                             vq_assumed *assumed)
 {
   *out = (vq_clip_config){.embed_dim = 0};
   *assumed = (vq_assumed){""};
   VQ_TRY(clip_shapes(out, layout));
+  if (document && !vq_published_is_of(document, VQ_NETWORK_CLIP))
+    return vq_fail(VQ_ERR_NETWORK, "its settings have neither a vision_config nor open_clip's embed_dim: they are not those of a CLIP");
   if (document)
     VQ_TRY(clip_agrees(out, document));
   choose_heads(out, document, assumed);

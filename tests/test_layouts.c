@@ -138,6 +138,12 @@ Test(layouts, a_wrong_hash_is_told, .init = scratch_create, .fini = scratch_remo
   said s = TOOL("inspect", "ViT-B-32.pt", "--verify");
   cr_expect(s.status == 1 && strstr(s.out, "wrong: ") && strstr(s.err, "SHA-256"), "%d %s%s", s.status, s.out, s.err);
   forget(&s);
+  /* What it was made from is remembered, and compared too. */
+  s = TOOL_OK("convert", "ViT-B-32.pt", "--vocab", MERGES, "-o", "made.safetensors");
+  forget(&s);
+  s = TOOL("inspect", "made.safetensors", "--verify");
+  cr_expect(s.status == 1 && strstr(s.out, "made from    ViT-B-32.pt") && strstr(s.out, "wrong: "), "%d %s", s.status, s.out);
+  forget(&s);
   cr_expect_str_eq(vq_known_name("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"), "ViT-B-32.pt");
   cr_expect_null(vq_known_name("0"));
 }
@@ -243,6 +249,66 @@ Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fi
   REFUSED(path, "nowhere.yaml", VQ_ERR_FILE, "nowhere.yaml");
   REFUSED(LAYOUTS "open_clip", text_file("i.json", "{\"vision_config\": {\"hidden_size\": 768}}"), VQ_ERR_NETWORK, "hidden_size 768",
           "visual.conv1.weight");
+}
+
+/* The tiny CLIP as if it had been published without settings, and with one tensor `more`. */
+static const char *clip_with(const char *name, const char *more)
+{
+  static char path[PATH_MAX];
+  static const float ones[64] = {0};
+  vq_safetensors *file;
+  snprintf(path, sizeof path, "%s", in_scratch(name));
+  cr_assert(!vq_safetensors_open(&file, REFERENCE "clip_tinyA.safetensors"), "%s", vq_error_message());
+  int count = vq_safetensors_count(file);
+  vq_file_tensor *tensor = malloc((size_t)(count + 1) * sizeof *tensor);
+  for (int i = 0; i < count; i++)
+    tensor[i] = *vq_safetensors_at(file, i);
+  tensor[count] = (vq_file_tensor){more, VQ_FILE_F32, 1, {64}, ones, sizeof ones};
+  cr_assert(!vq_safetensors_write(path, tensor, count + 1, NULL, 0), "%s", vq_error_message());
+  free(tensor);
+  vq_safetensors_close(file);
+  return path;
+}
+
+/* Names that begin as a tower's do, of a thing that our tower does not compute: said, and left out. */
+Test(layouts, what_the_network_does_not_use_is_superfluous, .init = scratch_create, .fini = scratch_remove)
+{
+  clip_with("scaled.safetensors", "visual.transformer.resblocks.0.ls_1.gamma");
+  said s = TOOL_OK("convert", "scaled.safetensors", "--vocab", MERGES, "-o", "out.safetensors");
+  cr_expect(strstr(s.err, "ls_1.gamma"), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("inspect", "scaled.safetensors");
+  cr_expect(strstr(s.out, "superfluous  visual.transformer.resblocks.0.ls_1.gamma"), "%s", s.out);
+  forget(&s);
+  s = TOOL_OK("inspect", "out.safetensors", "--tensors");
+  cr_expect(!strstr(s.out, "ls_1") && strstr(s.out, "logit_scale"), "%s", s.out);
+  forget(&s);
+  s = TOOL_OK("embed", "--clip", "scaled.safetensors", "--vocab", MERGES, "--text", "a");
+  cr_expect(strstr(s.err, "ls_1.gamma") && strstr(s.err, "not used"), "%s", s.err);
+  forget(&s);
+}
+
+/* Settings that lie beside a checkpoint by chance are not asked; by --config they must be a CLIP's. */
+Test(layouts, settings_of_another_network, .init = scratch_create, .fini = scratch_remove)
+{
+  const char *path = clip_with("clip.safetensors", "logit_bias");
+  vq_network *net;
+  text_file("config.json", "{\"ddconfig\": {\"ch\": 48}, \"n_embed\": 7}");
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_CLIP, NULL), "%s", vq_error_message());
+  cr_expect_null(vq_network_config_file(net));
+  cr_expect(strstr(vq_network_assumed(net), "activation"), "%s", vq_network_assumed(net));
+  int width = vq_network_clip(net)->embed_dim;
+  vq_network_close(net);
+  REFUSED(path, in_scratch("config.json"), VQ_ERR_NETWORK, "config.json", "not those of a CLIP");
+  /* open_clip's own files have their settings at the root. */
+  char text[256];
+  snprintf(text, sizeof text, "{\"embed_dim\": %d, \"vision_cfg\": {}, \"text_cfg\": {}, \"quick_gelu\": true}", width);
+  text_file("config.json", text);
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_CLIP, NULL), "%s", vq_error_message());
+  cr_expect(vq_network_config_file(net) && !vq_network_clip(net)->exact_gelu && !*vq_network_assumed(net));
+  vq_network_close(net);
+  snprintf(text, sizeof text, "{\"embed_dim\": %d, \"vision_cfg\": {}, \"text_cfg\": {}}", width + 1);
+  REFUSED(path, text_file("config.json", text), VQ_ERR_NETWORK, "embed_dim", "visual.proj");
 }
 
 /* ---- vocabularies ---- */

@@ -29,6 +29,12 @@ static const char *verdict(const char *path, const char *hash)
                      : "none recorded: whether the file is as published cannot be told";
 }
 
+static const char *text_of(const json_t *d, const char *key)
+{
+  const char *text = json_string_value(json_object_get(d, key));
+  return text ? text : "";
+}
+
 static json_t *shape_of(const vq_file_tensor *x)
 {
   json_t *shape = json_array();
@@ -108,16 +114,12 @@ static vq_status describe(json_t **out, const inspect_options *o, const char *pa
     if (vq_network_is_ours(net) && value && value->kind == VQ_VALUE_TEXT)
       json_object_set_new(d, recorded[i], json_string(value->text));
   }
+  if (o->verify && json_object_get(d, "source_sha256"))
+    json_object_set_new(d, "source_verdict", json_string(verdict(text_of(d, "source"), text_of(d, "source_sha256"))));
   free(config);
   free(merges);
   vq_network_close(net);
   return VQ_OK;
-}
-
-static const char *text_of(const json_t *d, const char *key)
-{
-  const char *text = json_string_value(json_object_get(d, key));
-  return text ? text : "";
 }
 
 static void print_list(const char *title, const json_t *list)
@@ -169,6 +171,8 @@ static void print(const json_t *d, const vq_checkpoint *file)
       printf("%-12s %s\n", "vocabulary", *text_of(d, "vocabulary") ? text_of(d, "vocabulary") : "there");
     if (*text_of(d, "source"))
       printf("%-12s %s\n%-12s %s\n", "made from", text_of(d, "source"), "", text_of(d, "source_sha256"));
+    if (*text_of(d, "source_verdict"))
+      printf("%-12s %s\n", "", text_of(d, "source_verdict"));
   }
   for (int i = 0; file && i < vq_checkpoint_count(file); i++) {
     const vq_file_tensor *x = vq_checkpoint_at(file, i);
@@ -194,11 +198,11 @@ static vq_status inspect(const inspect_options *o, const char *name)
   } else if (!status && !(status = o->tensors ? vq_checkpoint_open(&file, path) : VQ_OK)) {
     print(found, file);
   }
-  bool wrong = false;
+  bool wrong = !strncmp(text_of(found, "source_verdict"), "wrong", 5);
   for (size_t i = 0; !status && i < json_array_size(json_object_get(found, "files")); i++)
     wrong |= !strncmp(text_of(json_array_get(json_object_get(found, "files"), i), "verdict"), "wrong", 5);
   if (wrong)
-    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256 is not the published one", path);
+    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256, or that of what it was made from, is not the published one", path);
   vq_checkpoint_close(file);
   json_decref(found);
   free(path);
