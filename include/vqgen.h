@@ -72,7 +72,8 @@ typedef enum vq_lr_schedule { VQ_LR_CONSTANT, VQ_LR_LINEAR, VQ_LR_COSINE } vq_lr
 /* How a cutout becomes a picture of CLIP's size. */
 typedef enum vq_cut_method {
   VQ_CUT_POOL,   /* adaptive average pooling */
-  VQ_CUT_LANCZOS /* Lanczos-2 where it shrinks, then bicubic: the notebooks' resample */
+  VQ_CUT_LANCZOS, /* Lanczos-2 where it shrinks, then bicubic: the notebooks' resample */
+  VQ_CUT_WHOLE    /* no crops: the whole picture, (adaptive mean + adaptive maximum) / 2, once for all cutouts */
 } vq_cut_method;
 
 /* What is written into a picture about how it was made. */
@@ -95,6 +96,7 @@ typedef struct vq_settings {
   double cut_power; /* size = u^power (most - least) + least, u uniform */
   double cut_least; /* sides of the smallest and the largest cutout, as parts of the picture's shorter side; */
   double cut_most;  /* cut_least 0: CLIP's own input size in pixels */
+  const char *augment; /* what is done to each cutout, a list as runtime/augment_text.h has it; NULL or "": nothing */
   double tv_weight; /* weight of the total variation */
   vq_start start;
   const char *start_file; /* for VQ_START_FILE */

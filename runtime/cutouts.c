@@ -30,7 +30,9 @@ typedef struct table {
 
 struct vq_cutouts {
   vq_bands bands;
+  bool whole;
   int32_t *boxes; /* [count,3], padded */
+  bool *mirror;   /* [count], padded */
   table axis[2];  /* across, down */
 };
 
@@ -49,21 +51,24 @@ vq_status vq_cutouts_create(vq_cutouts **out, const vq_cutouts_config *c)
   vq_cutouts *k = calloc(1, sizeof *k);
   if (!k)
     return vq_fail(VQ_ERR_MEMORY, "no memory for cutouts");
+  k->whole = c->method == VQ_CUT_WHOLE;
   k->bands = (vq_bands){
-      .kind = c->method == VQ_CUT_POOL ? VQ_RESAMPLE_AVERAGE : VQ_RESAMPLE_LANCZOS,
-      .width = c->width,
-      .height = c->height,
+      .kind = c->method == VQ_CUT_LANCZOS ? VQ_RESAMPLE_LANCZOS : VQ_RESAMPLE_AVERAGE,
+      .width = k->whole ? c->side : c->width,
+      .height = k->whole ? c->side : c->height,
       .side = c->side,
       .count = c->count,
-      .least = c->least,
-      .most = c->most,
+      .least = k->whole ? c->side : c->least,
+      .most = k->whole ? c->side : c->most,
   };
   vq_status status = vq_bands_measure(&k->bands);
   if (!status)
-    status = make_table(&k->axis[0], &k->bands, c->width);
+    status = make_table(&k->axis[0], &k->bands, k->bands.width);
   if (!status)
-    status = make_table(&k->axis[1], &k->bands, c->height);
-  if (!status && !(k->boxes = malloc((size_t)c->count * 3 * sizeof *k->boxes)))
+    status = make_table(&k->axis[1], &k->bands, k->bands.height);
+  k->boxes = malloc((size_t)c->count * 3 * sizeof *k->boxes);
+  k->mirror = calloc((size_t)c->count, sizeof *k->mirror);
+  if (!status && (!k->boxes || !k->mirror))
     status = vq_fail(VQ_ERR_MEMORY, "no memory for cutouts");
   if (status)
     vq_cutouts_free(k);
@@ -81,23 +86,33 @@ void vq_cutouts_free(vq_cutouts *k)
     free(k->axis[i].weight);
   }
   free(k->boxes);
+  free(k->mirror);
   free(k);
 }
 
-vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *k, vq_tensor *picture, const int32_t *boxes, int rows)
+vq_tensor *vq_cutouts_source(vq_tape *t, const vq_cutouts *k, vq_tensor *picture)
+{
+  return k->whole ? vq_max_pool(t, picture, k->bands.side, 0.5) : picture;
+}
+
+vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32_t *boxes, const bool *mirror,
+                           int rows)
 {
   vq_tensor *index[2], *weight[2];
-  for (int i = 0; i < k->bands.count; i++)
-    memcpy(k->boxes + 3 * i, boxes + 3 * (i < rows ? i : rows - 1), 3 * sizeof *boxes);
+  for (int i = 0; i < k->bands.count; i++) {
+    const int32_t whole[3] = {0, 0, (int32_t)k->bands.side}, row = i < rows ? i : rows - 1;
+    memcpy(k->boxes + 3 * i, k->whole ? whole : boxes + 3 * row, sizeof whole);
+    k->mirror[i] = mirror && mirror[row];
+  }
   for (int i = 0; i < 2; i++) {
     table *axis = &k->axis[i];
-    vq_status status = vq_bands_fill(&k->bands, k->boxes, NULL, i, axis->index, axis->weight);
+    vq_status status = vq_bands_fill(&k->bands, k->boxes, k->mirror, i, axis->index, axis->weight);
     if (status)
       return vq_tape_fail(t, status);
     index[i] = vq_leaf(t, &axis->index_shape, axis->index, false);
     weight[i] = vq_leaf(t, &axis->weight_shape, axis->weight, false);
   }
-  vq_tensor *y = vq_resample(t, picture, index[1], weight[1], index[0], weight[0], &k->bands);
+  vq_tensor *y = vq_resample(t, source, index[1], weight[1], index[0], weight[0], &k->bands);
   for (int i = 0; i < 2; i++) {
     vq_done(t, index[i]);
     vq_done(t, weight[i]);

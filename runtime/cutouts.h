@@ -21,7 +21,12 @@ typedef struct vq_cutouts vq_cutouts;
 vq_status vq_cutouts_create(vq_cutouts **out, const vq_cutouts_config *config);
 void vq_cutouts_free(vq_cutouts *cutouts);
 
-/* picture [1,H,W,3] to [count,side,side,3]; the first `rows` are those of `boxes`, any others repeat the last. */
-vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *cutouts, vq_tensor *picture, const int32_t *boxes, int rows);
+/* What cutouts are taken of: the picture [1,H,W,3], or, by VQ_CUT_WHOLE, what it is pooled to, [1,side,side,3]. Once a step. */
+vq_tensor *vq_cutouts_source(vq_tape *t, const vq_cutouts *cutouts, vq_tensor *picture);
+
+/* source to [count,side,side,3]; the first `rows` are those of `boxes`, any others repeat the last. mirror[rows], or NULL: those whose left and right
+ * change places. VQ_CUT_WHOLE does not look at boxes. */
+vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *cutouts, vq_tensor *source, const int32_t *boxes, const bool *mirror,
+                           int rows);
 
 #endif

@@ -23,6 +23,8 @@ struct vq_engine {
   vq_tensor *target[VQ_MOST_PROMPTS];
   int quantum, quanta;
   int64_t updates; /* since z was set */
+  uint64_t seed;   /* of the augmentations */
+  uint32_t step;
 };
 
 /* ---- building, on a plan or on the real device ---- */
@@ -245,15 +247,25 @@ static vq_status look(vq_engine *e, vq_findings *f, vq_tensor **picture)
   return find(e, *picture, f->picture);
 }
 
-/* One quantum: what its cutouts say, added up in the picture's gradient. */
-static vq_status judge(vq_engine *e, vq_tensor *picture, int number, const int32_t *boxes, vq_findings *f)
+/* Quantum `number` of the cutouts, augmented: `rows` of them count. */
+static vq_tensor *cut(vq_engine *e, vq_tensor *source, const int32_t *boxes, int first, int rows)
+{
+  const vq_engine_config *c = &e->config;
+  bool mirror[QUANTUM];
+  vq_augment_mirrors(mirror, c->augment, c->augments, e->seed, e->step, first, rows);
+  vq_tensor *cutouts = vq_cutouts_take(e->tape, e->cutouts, source, boxes + 3 * first, mirror, rows);
+  return vq_augment_cutouts(e->tape, cutouts, c->augment, c->augments, e->seed, e->step, first);
+}
+
+/* One quantum: what its cutouts say, added up in the gradient of what they are taken of. */
+static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_t *boxes, vq_findings *f)
 {
   vq_tape *t = e->tape;
   const vq_engine_config *c = &e->config;
   vq_mark mark = vq_tape_mark(t);
   int first = number * e->quantum, rows = c->cutouts - first < e->quantum ? c->cutouts - first : e->quantum;
   int64_t side = vq_network_clip(c->clip)->image_resolution, width = vq_network_clip(c->clip)->embed_dim;
-  vq_tensor *cutouts = vq_cutouts_take(t, e->cutouts, picture, boxes + 3 * first, rows);
+  vq_tensor *cutouts = cut(e, source, boxes, first, rows);
   VQ_TRY(find(e, cutouts, f->cutouts ? f->cutouts + first * side * side * 3 : NULL));
   vq_tensor *features = vq_clip_image(t, e->clip, cutouts);
   VQ_TRY(find(e, features, f->features ? f->features + first * width : NULL));
@@ -280,8 +292,11 @@ static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_finding
   memset(f->losses, 0, sizeof f->losses);
   f->tv_loss = 0;
   VQ_TRY(look(e, f, &picture));
+  vq_tensor *source = vq_cutouts_source(e->tape, e->cutouts, picture);
   for (int i = 0; i < e->quanta; i++)
-    VQ_TRY(judge(e, picture, i, boxes, f));
+    VQ_TRY(judge(e, source, i, boxes, f));
+  if (source != picture)
+    vq_done(e->tape, source);
   if (e->config.tv_weight != 0)
     VQ_TRY(smooth(e, picture, f));
   vq_done(e->tape, picture);
@@ -322,6 +337,12 @@ static vq_status finish(vq_engine *e, vq_status status)
   vq_grad_drop(e->tape, e->z);
   vq_rewind(e->tape, VQ_TAPE_START);
   return status;
+}
+
+void vq_engine_set_draws(vq_engine *e, uint64_t seed, uint32_t step)
+{
+  e->seed = seed;
+  e->step = step;
 }
 
 vq_status vq_engine_gradient(vq_engine *e, const int32_t *boxes, vq_findings *f)

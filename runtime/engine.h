@@ -1,7 +1,7 @@
 /* engine.h -- the step: z to a picture, the picture to cutouts, the cutouts to losses, all the way back, Adam.
  *
  *   ids = nearest(z)    picture = clamp01(decode(quantise(z, ids)))        once
- *   for each quantum of cutouts: losses += sphere(clip(resample(picture, boxes)), targets); walk back to the picture
+ *   for each quantum of cutouts: losses += sphere(clip(augment(resample(picture, boxes))), targets); walk back to the picture
  *   total variation; walk back to the picture; then walk the decoder with the sum of it all
  *   z = clamp(adam(z, dz), codebook's range)
  *
@@ -12,6 +12,7 @@
 #ifndef VQ_RUNTIME_ENGINE_H
 #define VQ_RUNTIME_ENGINE_H
 
+#include "runtime/augment_text.h"
 #include "runtime/compute.h"
 #include "runtime/network.h"
 #include "vqgen.h"
@@ -22,6 +23,8 @@ typedef struct vq_engine_config {
   int cutouts;
   vq_cut_method cut_method;
   int box_least, box_most; /* pixels: sides of the smallest and the largest cutout that will ever be asked for */
+  vq_augment augment[VQ_MOST_AUGMENTS]; /* what is done to each cutout, in this order */
+  int augments;
   int targets;
   int target_rows[VQ_MOST_PROMPTS]; /* features of a target: 1 for a text */
   double weight[VQ_MOST_PROMPTS], stop[VQ_MOST_PROMPTS];
@@ -68,6 +71,9 @@ typedef struct vq_findings {
   vq_real *features; /* [padded cutouts,embed_dim]; the rows beyond config.cutouts mean nothing */
   vq_real *dz;       /* [h,w,C] */
 } vq_findings;
+
+/* Whose draws the augmentations of the next step take: 0 and 0 until it is said. */
+void vq_engine_set_draws(vq_engine *engine, uint64_t seed, uint32_t step);
 
 /* The gradient at the present z for these boxes, int32 [cutouts,3] = x, y, size in pixels. z stays. */
 vq_status vq_engine_gradient(vq_engine *engine, const int32_t *boxes, vq_findings *findings);

@@ -25,6 +25,9 @@ static vq_status check_settings(const vq_settings *s)
     return vq_fail(VQ_ERR_ARGUMENT, "the last learning rate is %g and must be from 0 to 1000", s->lr_end);
   if (s->start == VQ_START_FILE && !s->start_file)
     return vq_fail(VQ_ERR_ARGUMENT, "the start is a file and none is named");
+  vq_augment list[VQ_MOST_AUGMENTS];
+  int augments;
+  VQ_TRY(vq_fail_in(vq_augments_parse(list, &augments, s->augment), "augment"));
   if (!s->vqgan || !s->clip)
     return vq_fail(VQ_ERR_ARGUMENT, "a VQGAN's and a CLIP's file are needed: vq_settings_load looks for them");
   return VQ_OK;
@@ -95,9 +98,10 @@ vq_status vq_session_create(vq_session **out, const vq_settings *settings)
   s->settings.clip = copy(settings->clip);
   s->settings.start_file = copy(settings->start_file);
   s->settings.model_name = copy(settings->model_name);
+  s->settings.augment = copy(settings->augment);
   vq_status status = VQ_OK;
   if (!s->settings.vqgan || !s->settings.clip || (settings->start_file && !s->settings.start_file) ||
-      (settings->model_name && !s->settings.model_name))
+      (settings->model_name && !s->settings.model_name) || (settings->augment && !s->settings.augment))
     status = vq_fail(VQ_ERR_MEMORY, "no memory for a session");
   if (!status)
     status = open_networks(s);
@@ -127,6 +131,7 @@ void vq_session_free(vq_session *s)
   free((char *)s->settings.clip);
   free((char *)s->settings.start_file);
   free((char *)s->settings.model_name);
+  free((char *)s->settings.augment);
   free(s);
 }
 
@@ -176,7 +181,7 @@ static vq_status encode_prompts(vq_session *s)
 
 /* ---- the run ---- */
 
-static void engine_config(const vq_session *s, vq_engine_config *c)
+static vq_status engine_config(const vq_session *s, vq_engine_config *c)
 {
   const vq_settings *set = &s->settings;
   *c = (vq_engine_config){
@@ -197,13 +202,14 @@ static void engine_config(const vq_session *s, vq_engine_config *c)
     c->weight[i] = s->prompt[i].weight;
     c->stop[i] = s->prompt[i].stop;
   }
+  return vq_augments_parse(c->augment, &c->augments, set->augment);
 }
 
 vq_status vq_session_plan(vq_session *s, vq_plan *out)
 {
   vq_engine_config config;
   vq_footprint need;
-  engine_config(s, &config);
+  VQ_TRY(engine_config(s, &config));
   VQ_TRY(vq_engine_plan(&config, &need));
   *out = (vq_plan){
       .network_bytes = (int64_t)need.weights,
@@ -236,7 +242,7 @@ vq_status vq_session_start(vq_session *s)
     return vq_fail(VQ_ERR_PROMPT, "there is no prompt: say what the picture is to show");
   VQ_TRY(vq_session_check_metadata(s));
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
-  engine_config(s, &config);
+  VQ_TRY(engine_config(s, &config));
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
   vq_status status = encode_prompts(s); /* texts: their features are the same for every seed */
   if (!status)
@@ -283,6 +289,7 @@ static vq_status take_step(vq_session *s, vq_step_report *report, vq_real *pictu
   double start = seconds();
   vq_boxes_draw(s->boxes, set->cutouts, s->w * s->factor, s->h * s->factor, s->box_least, s->box_most,
                 set->cut_power, set->seed, (uint32_t)s->step);
+  vq_engine_set_draws(s->engine, set->seed, (uint32_t)s->step);
   VQ_TRY(vq_engine_step(s->engine, s->boxes, learning_rate(set, s->step), &found));
   *report =
       (vq_step_report){.step = ++s->step, .losses = s->prompts, .loss = found.tv_loss, .tv_loss = found.tv_loss};

@@ -108,7 +108,7 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--recipe",     "--optimizer",    "--augment", "--cutout-chunk", "--init-weight",
+      "--optimizer",  "--cutout-chunk", "--init-weight",
       "--ema",        "--image-prompt", "--mask",    "--noise-prompt", "--phase-every",
       "--zoom-scale", "--zoom",         "--preview",      "--print-tape",
   };

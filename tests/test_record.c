@@ -245,7 +245,7 @@ Test(record, survives_damage)
 Test(record, no_option_is_forgotten)
 {
   static const char *const harmless[] = {"count", "output", "snapshot", "snapshot-every", "frames", "video",
-                                         "video-every", "fps", "force", "save-every", "threads", "device",
+                                         "video-every", "fps", "force", "save-every", "recipe", "explain", "threads", "device",
                                          "precision", "strict", "trap", "plan", "json", "progress", "help",
                                          /* which networks is in the record, by name and checksum */
                                          "vqgan", "clip", "config", "vocab"};

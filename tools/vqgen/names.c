@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char *const names_later_options =
-    "recipe|optimizer|augment|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|"
+    "optimizer|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|"
     "zoom|preview|print-tape";
 
 const char *const names_later_commands = "batch|doctor";
@@ -53,7 +53,7 @@ static const struct {
     {"-zsy", "--zoom_shift_y", LATER("--zoom")},
     {"-cpe", "--change_prompt_every", LATER("--phase-every")},
     {"-d", "--deterministic", "nothing, the same seed always gives the same picture"},
-    {"-aug", "--augments", LATER("--augment")},
+    {"-aug", "--augments", "--augment LIST"},
     {"-cd", "--cuda_device", "--device NAME"},
 };
 

@@ -4,6 +4,7 @@
 #include "tools/vqgen/request.h"
 
 #include "runtime/fields.h"
+#include "runtime/recipe.h"
 #include "tools/vqgen/progress.h"
 
 #include <stdlib.h>
@@ -104,13 +105,20 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        "write all that `vqgen resume FILE` needs to go on, and again at the end"},
       {0, "snapshot-every", "N", set_count, &r->snapshot_every, "so often", "100", 1, 1e9},
       {.help = "How it is searched:"},
+      {0, "recipe", "NAME", set_text, &r->recipe,
+       "begin with the settings of another tool: notebook, crowson, nerdyrodent; own: the networks' own", "own"},
+      {.name = "explain", .set = set_flag, .to = &r->explain, .help = "tell what the recipe sets, and stop"},
       FIELD(0, "lr", "X", "Adam's learning rate"),
       FIELD(0, "lr-schedule", "constant|linear:END|cosine:END", "constant, or falling to END after the last step"),
       FIELD(0, "cutouts", "N", "parts of the picture that CLIP sees at each step"),
       FIELD(0, "cut-size", "LEAST:MOST",
             "their sides, as parts of the shorter side; LEAST 0: CLIP's own size in pixels"),
       FIELD(0, "cut-power", "X", "above 1 there are more small ones"),
-      FIELD(0, "cut-method", "pool|lanczos", "how they come to CLIP's size"),
+      FIELD(0, "cut-method", "pool|lanczos|whole",
+            "how they come to CLIP's size; whole: no parts, the whole picture pooled, which --augment then makes different"),
+      FIELD(0, "augment", "LIST",
+            "what is done to each cutout, NAME[:PROBABILITY][:KEY=VALUE...],...: flip, sharpness, affine, rotation, perspective, jitter, "
+            "erase, noise; none. --recipe notebook --explain shows one"),
       FIELD(0, "tv-weight", "X", "weight of the total variation: against speckle"),
       {0, "init", "random|gray|pixels|FILE", set_field, s,
        "where it begins; FILE is a picture, or what `vqgen encode` has written", now(&d, "init"),
@@ -240,6 +248,38 @@ vq_status request_prompts(const request *r, vq_session *session)
   return VQ_OK;
 }
 
+/* ---- recipes ---- */
+
+static vq_status begin_with(const char *name, vq_settings *s)
+{
+  const vq_recipe *recipe;
+  VQ_TRY(vq_recipe_find(&recipe, name));
+  return vq_recipe_apply(recipe, s);
+}
+
+/* As options, so that they can be copied; NULL: what recipes there are. */
+static vq_status explain(const char *name)
+{
+  const vq_recipe *recipe;
+  int count;
+  if (!name) {
+    recipe = vq_recipes(&count);
+    for (int i = 0; i < count; i++)
+      printf("%-12s %d  %s\n", recipe[i].name, recipe[i].version, recipe[i].summary);
+    return VQ_OK;
+  }
+  VQ_TRY(vq_recipe_find(&recipe, name));
+  printf("# %s, version %d: %s\n", recipe->name, recipe->version, recipe->summary);
+  for (const vq_recipe_setting *s = recipe->setting; s->field; s++) {
+    char name_of[64];
+    snprintf(name_of, sizeof name_of, "%s", s->field);
+    for (char *c = name_of; *c; c++)
+      *c = *c == '_' ? '-' : *c;
+    printf("--%s %s%s%s\n", name_of, *s->value ? s->value : "none", s->why ? "    # " : "", s->why ? s->why : "");
+  }
+  return VQ_OK;
+}
+
 /* ---- all together ---- */
 
 static vq_status draw_seed(uint64_t *seed)
@@ -326,7 +366,14 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
     *status = EXIT_DONE;
     return false;
   }
+  if (!read && r->explain) {
+    *status = tool_end(c, explain(r->recipe));
+    request_clear(r);
+    return false;
+  }
   r->words.count = 0;
+  if (!loaded && r->recipe)
+    loaded = begin_with(r->recipe, &r->settings);
   if (!loaded && r->origin.path)
     loaded = origin_settings(&r->origin, &r->settings);
   if (!loaded)

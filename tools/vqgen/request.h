@@ -23,6 +23,8 @@ typedef struct request {
   int prompts;
   char *standard_input;       /* where a prompt is - */
   const char *output;         /* NULL: from the prompts */
+  const char *recipe;         /* NULL: none */
+  bool explain;               /* tell what the recipe sets, and stop */
   int64_t save_every;         /* 0: never */
   int count;                  /* pictures, seeds one after the other */
   const char *frames, *video; /* a folder and a file; NULL: none */
