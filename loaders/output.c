@@ -135,6 +135,12 @@ void vq_output_write(vq_output *out, const void *data, size_t bytes)
     out->error = errno ? errno : EIO;
 }
 
+void vq_output_sync(vq_output *out)
+{
+  if (!out->error && (fflush(out->stream) || fsync(fileno(out->stream))))
+    out->error = errno;
+}
+
 FILE *vq_output_stream(vq_output *out)
 {
   return out->stream;

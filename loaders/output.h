@@ -25,6 +25,9 @@ vq_status vq_output_open(vq_output **out, const char *path);
 /* Appends bytes. The first failure is kept and commit reports it: callers need not check. */
 void vq_output_write(vq_output *out, const void *data, size_t bytes);
 
+/* Waits until what has been written is on the disk, which commit does too: for those who have something else to wait for meanwhile. */
+void vq_output_sync(vq_output *out);
+
 /* The stream behind it, for fprintf and the like; borrowed, never to be closed. */
 FILE *vq_output_stream(vq_output *out);
 

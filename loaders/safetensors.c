@@ -4,6 +4,7 @@
 #include "loaders/input.h"
 #include "loaders/output.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -333,8 +334,21 @@ static vq_status write_each(vq_output *out, const vq_file_tensor *sorted, int co
   return status;
 }
 
+/* What `end` has changed in the metadata, over what stood there. */
+static vq_status write_header_again(vq_output *out, const vq_file_tensor *sorted, int count, const char *const *pair,
+                                    int pairs, long header)
+{
+  FILE *stream = vq_output_stream(out);
+  if (fseek(stream, 0, SEEK_SET))
+    return vq_fail(VQ_ERR_WRITE, "%s", strerror(errno));
+  VQ_TRY(write_header(out, sorted, count, pair, pairs));
+  if (ftell(stream) != header)
+    return vq_fail(VQ_ERR_ARGUMENT, "the metadata has changed in length");
+  return VQ_OK;
+}
+
 static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int count, const char *const *pair, int pairs,
-                            vq_safetensors_fill fill, void *user)
+                            vq_safetensors_fill fill, vq_safetensors_end end, void *user)
 {
   vq_file_tensor *sorted;
   vq_status status;
@@ -345,7 +359,7 @@ static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int co
       return vq_fail(VQ_ERR_ARGUMENT, "a tensor must not be called " METADATA);
     VQ_TRY(vq_file_tensor_check(&tensor[i]));
   }
-  sorted = malloc((size_t)count * sizeof *sorted + 1);
+  sorted = calloc((size_t)count + 1, sizeof *sorted);
   if (!sorted)
     return vq_fail(VQ_ERR_MEMORY, "no memory to sort %d tensors", count);
   if (count > 0) {
@@ -353,10 +367,17 @@ static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int co
     qsort(sorted, (size_t)count, sizeof *sorted, by_width);
   }
   status = write_header(out, sorted, count, pair, pairs);
+  const long header = ftell(vq_output_stream(out));
   if (!status && fill)
     status = write_each(out, sorted, count, fill, user);
   for (int i = 0; i < count && !status && !fill; i++)
     vq_output_write(out, sorted[i].data, sorted[i].bytes);
+  if (!status && end) {
+    vq_output_sync(out);
+    status = end(user);
+    if (!status)
+      status = write_header_again(out, sorted, count, pair, pairs, header);
+  }
   free(sorted);
   return status;
 }
@@ -364,16 +385,17 @@ static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int co
 vq_status vq_safetensors_write(const char *path, const vq_file_tensor *tensors, int count,
                                const char *const *metadata_pairs, int pairs)
 {
-  return vq_safetensors_write_each(path, tensors, count, metadata_pairs, pairs, NULL, NULL);
+  return vq_safetensors_write_each(path, tensors, count, metadata_pairs, pairs, NULL, NULL, NULL);
 }
 
 vq_status vq_safetensors_write_each(const char *path, const vq_file_tensor *tensors, int count,
-                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill, void *user)
+                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill,
+                                    vq_safetensors_end end, void *user)
 {
   vq_output *out;
   vq_status status;
   VQ_TRY(vq_output_open(&out, path));
-  status = write_file(out, tensors, count, metadata_pairs, pairs, fill, user);
+  status = write_file(out, tensors, count, metadata_pairs, pairs, fill, end, user);
   if (status) {
     vq_output_abandon(out);
     return vq_fail_in(status, "cannot write '%s'", path);

@@ -41,9 +41,14 @@ vq_status vq_safetensors_write(const char *path, const vq_file_tensor *tensors, 
                                const char *const *metadata_pairs, int pairs);
 
 /* The same for tensors that are not all in memory: each is asked for when its turn comes, to buffer[tensor->bytes], and the buffer is as
- * large as the largest. `data` of the tensors is not looked at. */
+ * large as the largest. `data` of the tensors is not looked at.
+ *
+ * `end`, unless NULL, is called after the last tensor and may put other texts of the same length where the metadata's are: a hash that was
+ * computed meanwhile. VQ_ERR_ARGUMENT: of another length. */
 typedef vq_status (*vq_safetensors_fill)(void *user, const vq_file_tensor *tensor, void *buffer);
+typedef vq_status (*vq_safetensors_end)(void *user);
 vq_status vq_safetensors_write_each(const char *path, const vq_file_tensor *tensors, int count,
-                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill, void *user);
+                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill,
+                                    vq_safetensors_end end, void *user);
 
 #endif

@@ -5,6 +5,7 @@
 #include "loaders/sha256.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,67 @@ const char *vq_known_hash(const char *name)
   return NULL;
 }
 
+/* ---- the hashes of what is converted, on a thread of their own: they take longer than all else ---- */
+
+typedef struct hasher {
+  const vq_checkpoint *file;
+  char *text; /* of each file, separated by spaces; "0..." until they are known */
+  vq_status status;
+  char message[512]; /* a thread's own is lost with it */
+  pthread_t thread;
+  bool apart; /* there is a thread, which has not been waited for */
+} hasher;
+
+static void *hash_all(void *user)
+{
+  hasher *h = user;
+  for (int i = 0; i < vq_checkpoint_files(h->file) && !h->status; i++) {
+    char hex[VQ_SHA256_HEX];
+    h->status = vq_sha256_file(vq_checkpoint_file(h->file, i, NULL), hex);
+    if (!h->status)
+      memcpy(h->text + (size_t)i * VQ_SHA256_HEX, hex, VQ_SHA256_HEX - 1);
+    else
+      snprintf(h->message, sizeof h->message, "%s", vq_error_message());
+  }
+  return NULL;
+}
+
+static vq_status hashes_begin(hasher *h, const vq_checkpoint *file)
+{
+  size_t bytes = (size_t)vq_checkpoint_files(file) * VQ_SHA256_HEX;
+  *h = (hasher){.file = file, .text = malloc(bytes)};
+  if (!h->text)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
+  for (size_t i = 0; i < bytes; i++)
+    h->text[i] = (i + 1) % VQ_SHA256_HEX ? '0' : ' ';
+  h->text[bytes - 1] = 0;
+  h->apart = !pthread_create(&h->thread, NULL, hash_all, h);
+  return VQ_OK;
+}
+
+static vq_status hashes_end(hasher *h)
+{
+  if (h->apart)
+    pthread_join(h->thread, NULL);
+  else
+    hash_all(h);
+  h->apart = false;
+  return h->status ? vq_fail(h->status, "%s", h->message) : VQ_OK;
+}
+
+static void hashes_free(hasher *h)
+{
+  if (h->apart)
+    pthread_join(h->thread, NULL);
+  free(h->text);
+}
+
 /* ---- writing ---- */
 
 typedef struct writer {
   const vq_network *net;
   vq_convert_dtype dtype;
+  hasher *hasher;
 } writer;
 
 static vq_file_dtype dtype_of(const vq_layout_weight *w, vq_convert_dtype dtype)
@@ -93,27 +150,15 @@ static vq_status fill(void *user, const vq_file_tensor *tensor, void *buffer)
   return status;
 }
 
+static vq_status end(void *user)
+{
+  return hashes_end(((const writer *)user)->hasher);
+}
+
 static const char *last_part(const char *path)
 {
   const char *slash = strrchr(path, '/');
   return slash && slash[1] ? slash + 1 : path;
-}
-
-static vq_status hash_sources(const vq_checkpoint *file, char **out)
-{
-  int count = vq_checkpoint_files(file);
-  char *text = calloc((size_t)count, VQ_SHA256_HEX);
-  vq_status status = text ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
-  for (int i = 0; i < count && !status; i++) {
-    char hex[VQ_SHA256_HEX];
-    status = vq_sha256_file(vq_checkpoint_file(file, i, NULL), hex);
-    if (!status && i)
-      strcat(text, " ");
-    if (!status)
-      strcat(text, hex);
-  }
-  *out = text;
-  return status;
 }
 
 /* The name that a picture calls the network by: the file's, without its ending. */
@@ -125,11 +170,12 @@ static char *plain_name(const char *path)
   return name;
 }
 
-static vq_status write_all(const vq_network *net, const char *path, vq_convert_dtype dtype, const char *const *pair, int pairs)
+static vq_status write_all(const vq_network *net, const char *path, vq_convert_dtype dtype, const char *const *pair, int pairs,
+                           hasher *h)
 {
   const vq_layout *l = vq_network_layout(net);
   vq_file_tensor *tensor = calloc((size_t)l->count, sizeof *tensor);
-  writer out = {net, dtype};
+  writer out = {net, dtype, h};
   if (!tensor)
     return vq_fail(VQ_ERR_MEMORY, "no memory for the names of %d tensors", l->count);
   for (int i = 0; i < l->count; i++) {
@@ -139,7 +185,7 @@ static vq_status write_all(const vq_network *net, const char *path, vq_convert_d
     memcpy(t->dim, w->dim, sizeof w->dim);
     t->bytes = vq_layout_elements(w) * vq_file_dtype_bytes(t->dtype);
   }
-  vq_status status = vq_safetensors_write_each(path, tensor, l->count, pair, pairs, fill, &out);
+  vq_status status = vq_safetensors_write_each(path, tensor, l->count, pair, pairs, fill, end, &out);
   free(tensor);
   return status;
 }
@@ -166,7 +212,8 @@ vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype d
 {
   const vq_checkpoint *file = vq_network_checkpoint(net);
   const char *pair[12];
-  char *config = vq_network_config_json(net), *name = plain_name(vq_network_path(net)), *merges = NULL, *hash = NULL;
+  char *config = vq_network_config_json(net), *name = plain_name(vq_network_path(net)), *merges = NULL;
+  hasher h = {.text = NULL};
   size_t bytes;
   int pairs = 0;
   bool clip = vq_network_kind_of(net) == VQ_NETWORK_CLIP;
@@ -174,10 +221,10 @@ vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype d
   if (!status && clip)
     status = vq_network_merges(&merges, &bytes, net);
   if (!status)
-    status = hash_sources(file, &hash);
+    status = hashes_begin(&h, file);
   if (!status) {
     const char *texts[] = {"kind", clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan",
-                           "config", config, "name", name, "source", last_part(vq_network_path(net)), "source_sha256", hash};
+                           "config", config, "name", name, "source", last_part(vq_network_path(net)), "source_sha256", h.text};
     for (; pairs < 5; pairs++) {
       pair[2 * pairs] = texts[2 * pairs];
       pair[2 * pairs + 1] = texts[2 * pairs + 1];
@@ -188,11 +235,11 @@ vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype d
     }
     if (clip)
       warn_of_cut_embeddings(net, log);
-    status = write_all(net, path, dtype, pair, pairs);
+    status = write_all(net, path, dtype, pair, pairs, &h);
   }
   free(config);
   free(name);
   free(merges);
-  free(hash);
+  hashes_free(&h);
   return status;
 }
