@@ -135,6 +135,8 @@ static vq_status find_networks(vq_settings *s)
 static vq_status find_by_name(const char **network, char **found)
 {
   char *path;
+  if (!access(*network, F_OK))
+    return VQ_OK;
   VQ_TRY(vq_network_find(&path, *network));
   free(*found);
   *network = *found = path;

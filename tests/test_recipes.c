@@ -87,7 +87,7 @@ static void expect_same(const char *a, const char *b)
 
 static void make(const char *recipe, const char *threads, const char *to)
 {
-  said s = TOOL_OK("a red circle", TINY, "--recipe", recipe, "-s", "64x48", "--cutouts", "11", "-n", "3", "--seed", "7", "--threads",
+  said s = TOOL_OK("a red circle", TINY, "--recipe", recipe, "-s", "48x48", "--cutouts", "9", "-n", "2", "--seed", "7", "--threads",
                    threads, "-o", to);
   forget(&s);
 }
