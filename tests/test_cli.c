@@ -65,7 +65,7 @@ static const refusal refusals[] = {
     {2, "--precision bf16 is not in this version yet", {"a", "--precision", "bf16"}},
     {2, "--init gradient is not in this version yet", {"a", "--init", "gradient"}},
     {1, "no network of that name", {"embed", "--text", "a", "--clip", "ViT-B/0"}},
-    {2, "0 checkpoints given", {"convert", "-o", "x.safetensors"}},
+    {2, "no checkpoint given", {"convert", "-o", "x.safetensors"}},
     {2, "no -o", {"convert", "x.ckpt"}},
     {1, "no network of that name", {"inspect", "x.ckpt"}},
     {2, "is not in this version yet", {"a", "--clip", "x.safetensors", "--clip", "y.safetensors"}},

@@ -6,10 +6,12 @@
 #include "loaders/safetensors.h"
 #include "loaders/vocabulary.h"
 #include "runtime/convert.h"
+#include "runtime/find_network.h"
 #include "runtime/perceive.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 #define LAYOUTS   VQ_SOURCE_ROOT "/tests/data/layouts/"
@@ -309,6 +311,40 @@ Test(layouts, settings_of_another_network, .init = scratch_create, .fini = scrat
   vq_network_close(net);
   snprintf(text, sizeof text, "{\"embed_dim\": %d, \"vision_cfg\": {}, \"text_cfg\": {}}", width + 1);
   REFUSED(path, text_file("config.json", text), VQ_ERR_NETWORK, "embed_dim", "visual.proj");
+}
+
+/* ---- where they are ---- */
+
+/* As Hugging Face's tools keep what they have downloaded. */
+Test(layouts, found_by_name_and_by_its_files, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char *const folders[] = {"models--openai--clip-vit-base-patch32", "models--openai--clip-vit-base-patch32/snapshots",
+                                        "models--openai--clip-vit-base-patch32/snapshots/3d74"};
+  char file[PATH_MAX];
+  char *path;
+  for (int i = 0; i < 3; i++)
+    cr_assert(!mkdir(in_scratch(folders[i]), 0700));
+  snprintf(file, sizeof file, "%s/model.safetensors", in_scratch(folders[2]));
+  cr_assert(!symlink(LAYOUTS "hugging_face/model.safetensors", file) && !setenv("HF_HUB_CACHE", scratch, 1));
+  for (int i = 0; i < 2; i++) {
+    cr_assert(!vq_network_find(&path, i ? "openai/clip-vit-base-patch32" : "ViT-B/32"), "%s", vq_error_message());
+    cr_expect_str_eq(path, file);
+    free(path);
+  }
+  cr_expect(vq_network_find(&path, "ViT-B/16") == VQ_ERR_FILE && strstr(vq_error_message(), "ViT-B/16"));
+  remove(file);
+  for (int i = 3; i-- > 0;)
+    rmdir(in_scratch(folders[i]));
+  /* The files of one network, in any order. */
+  said s = TOOL_OK("convert", LAYOUTS "hugging_face/config.json", LAYOUTS "hugging_face/model.safetensors", MERGES, "-o", "a.safetensors");
+  cr_expect(strstr(s.err, "hugging_face/config.json"), "%s", s.err);
+  forget(&s);
+  s = TOOL("convert", LAYOUTS "openai/small.pt", LAYOUTS "hugging_face/model.safetensors", "-o", "a.safetensors");
+  cr_expect(s.status == 2 && strstr(s.err, "both checkpoints"), "%d %s", s.status, s.err);
+  forget(&s);
+  s = TOOL("convert", MERGES, "-o", "a.safetensors");
+  cr_expect(s.status == 2 && strstr(s.err, "no checkpoint"), "%d %s", s.status, s.err);
+  forget(&s);
 }
 
 /* ---- vocabularies ---- */

@@ -5,6 +5,7 @@
 #include "tools/vqgen/tool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct convert_options {
   network_options network;
@@ -40,6 +41,30 @@ static vq_status convert(const convert_options *o, const char *from)
   return status;
 }
 
+static bool ends_in(const char *name, const char *end)
+{
+  size_t n = strlen(name), m = strlen(end);
+  return n >= m && !strcmp(name + n - m, end);
+}
+
+/* What each of the files is: by its ending, a file of settings, a vocabulary, or the checkpoint, of which there is one. */
+static vq_status sort_out(convert_options *o, const words *files, const char **checkpoint)
+{
+  *checkpoint = NULL;
+  for (int i = 0; i < files->count; i++) {
+    const char *f = files->word[i];
+    bool index = ends_in(f, ".index.json");
+    bool vocab = ends_in(f, ".gz") || ends_in(f, ".txt") || ends_in(f, "tokenizer.json") || ends_in(f, "vocab.json");
+    bool config = !vocab && (ends_in(f, ".yaml") || ends_in(f, ".yml") || (ends_in(f, ".json") && !index));
+    const char **place = vocab ? &o->network.vocab : config ? &o->network.config : checkpoint;
+    if (*place)
+      return vq_fail(VQ_ERR_ARGUMENT, "%s and %s are both %s; of a network in several files, name the index or the folder", *place, f,
+                     vocab ? "vocabularies" : config ? "settings" : "checkpoints");
+    *place = f;
+  }
+  return *checkpoint ? VQ_OK : vq_fail(VQ_ERR_ARGUMENT, "no checkpoint given");
+}
+
 static int run(const command *c, int argc, char **argv)
 {
   convert_options o = {.output = NULL};
@@ -53,12 +78,10 @@ static int run(const command *c, int argc, char **argv)
   };
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
     return status;
-  vq_status done =
-      rest.count != 1 ? vq_fail(VQ_ERR_ARGUMENT, "%d checkpoints given where one is wanted: of one in several files, name the "
-                                                 "index or the folder",
-                                rest.count)
-      : !o.output ? vq_fail(VQ_ERR_ARGUMENT, "no -o: name the file to write")
-                  : convert(&o, rest.word[0]);
+  const char *checkpoint;
+  vq_status done = sort_out(&o, &rest, &checkpoint);
+  if (!done)
+    done = o.output ? convert(&o, checkpoint) : vq_fail(VQ_ERR_ARGUMENT, "no -o: name the file to write");
   status = tool_end(c, done);
   words_free(&rest);
   return status;
@@ -66,15 +89,15 @@ static int run(const command *c, int argc, char **argv)
 
 const command command_convert = {
     .name = "convert",
-    .usage = "[options] FILE -o OUT.safetensors",
+    .usage = "[options] FILE... -o OUT.safetensors",
     .summary = "makes one file of a published checkpoint, with all that a run needs",
     .text = "Reads a VQGAN (taming-transformers: .ckpt, also the one inside a transformer's checkpoint) or a CLIP (OpenAI, open_clip, "
             "Hugging Face: .pt, .bin, safetensors, a folder) and writes what is needed of it, with its settings and its vocabulary, as one "
             "safetensors file. Nothing that stands in a checkpoint is ever run.\n\n"
             "Settings are worked out from the tensors, and compared with the yaml or config.json that lies beside the "
             "checkpoint or is named by --config. A CLIP's vocabulary is looked for beside it and where Python keeps "
-            "openai-clip and open_clip.",
-    .examples = "  vqgen convert vqgan_imagenet_f16_16384.ckpt -o vqgan.safetensors\n"
+            "openai-clip and open_clip. Both may also be given as further FILEs.",
+    .examples = "  vqgen convert vqgan_imagenet_f16_16384.ckpt model.yaml -o vqgan.safetensors\n"
                 "  vqgen convert ViT-B-32.pt --vocab bpe_simple_vocab_16e6.txt.gz -o clip.safetensors\n"
                 "  vqgen convert clip-vit-base-patch32/ --dtype f16 -o clip.safetensors\n",
     .run = run,
