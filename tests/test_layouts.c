@@ -5,6 +5,7 @@
 
 #include "loaders/safetensors.h"
 #include "loaders/vocabulary.h"
+#include "runtime/compute.h"
 #include "runtime/convert.h"
 #include "runtime/find_network.h"
 #include "runtime/perceive.h"
@@ -98,6 +99,69 @@ Test(layouts, compute_what_their_libraries_do, .init = scratch_create, .fini = s
     free(after);
     remove(file);
   }
+}
+
+/* ---- a VQGAN ---- */
+
+typedef struct pass {
+  const vq_network *net;
+  bool decode;
+  vq_real *out;
+} pass;
+
+/* The picture of 8x8 codes, or the latent of a picture, that make_layouts.py has. */
+static vq_status run_vqgan(vq_device *device, vq_tape *t, void *user)
+{
+  const pass *p = user;
+  vq_vqgan *net;
+  vq_real z[64 * 8] = {0}, picture[64 * 3];
+  VQ_TRY(vq_network_make_vqgan(&net, p->net, device, VQGAN_DECODER | VQGAN_ENCODER));
+  if (!device->plan) {
+    vq_real book[16 * 8];
+    cr_assert(!vq_tensor_read(device, vq_vqgan_codebook(net), book));
+    for (int i = 0; i < 64; i++)
+      memcpy(z + 8 * i, book + 8 * (i * 7 % 16), 8 * sizeof *z);
+  }
+  for (int i = 0; i < 192; i++)
+    picture[i] = (float)(i * 37 % 101) / 50 - 1;
+  const vq_shape codes = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 8, 8, 8}), pixels = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 8, 8, 3});
+  vq_tensor *y = p->decode ? vq_vqgan_decode(t, net, vq_leaf(t, &codes, z, false))
+                           : vq_vqgan_encode(t, net, vq_leaf(t, &pixels, picture, false));
+  vq_vqgan_free(net);
+  VQ_TRY(vq_tape_status(t));
+  return device->plan ? VQ_OK : vq_tensor_read(device, y, p->out);
+}
+
+static void expect_round_trip(const vq_network *net, const json_t *expected)
+{
+  for (int i = 0; i < 2; i++) {
+    vq_real out[64 * 8];
+    const char *what = i ? "encode" : "decode";
+    pass p = {net, !i, out};
+    cr_assert(!vq_compute(run_vqgan, &p, 2), "%s", vq_error_message());
+    expect_features(what, out, json_object_get(expected, what));
+  }
+}
+
+/* The first stage in a transformer's checkpoint, with its yaml: as it is, and converted. */
+Test(layouts, a_first_stage_decodes_and_encodes, .init = scratch_create, .fini = scratch_remove)
+{
+  json_t *expected = json_load_file(LAYOUTS "taming/expected.json", 0, NULL);
+  const char *file = in_scratch("converted.safetensors");
+  vq_network *net;
+  cr_assert(expected && !vq_network_open(&net, LAYOUTS "taming/coco.ckpt", VQ_NETWORK_VQGAN, NULL), "%s", vq_error_message());
+  cr_expect_str_eq(vq_network_layout(net)->prefix, "state_dict.first_stage_model.");
+#ifdef VQ_TEST_YAML
+  cr_expect(vq_network_vqgan(net)->resolution == 8 && !*vq_network_assumed(net));
+#endif
+  cr_expect(!vq_network_layout(net)->superfluous_count, "the discriminator is known");
+  expect_round_trip(net, expected);
+  cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, NULL), "%s", vq_error_message());
+  vq_network_close(net);
+  cr_assert(!vq_network_open(&net, file, VQ_NETWORK_VQGAN, NULL), "%s", vq_error_message());
+  expect_round_trip(net, expected);
+  vq_network_close(net);
+  json_decref(expected);
 }
 
 /* ---- the tool ---- */

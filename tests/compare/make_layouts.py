@@ -5,7 +5,8 @@
 
 Hugging Face: CLIPModel.save_pretrained. open_clip: a training checkpoint (state_dict, module.) with the text tower apart (text.) and
 its open_clip_config.json. OpenAI: TorchScript with 16-bit weights, 32-bit norms and embeddings, and OpenAI's three numbers. Each has
-expected.json: tokens, the features of them and of a picture.
+expected.json: tokens, the features of them and of a picture. taming-transformers: the first stage (VQModel) inside the checkpoint of a
+transformer, with its yaml, as PyTorch Lightning saves it, by models.py, which computes what the published code does (check_reference.py).
 
 Needs transformers, open_clip, torch, safetensors; the files in tests/data were made with the versions in expected.json.
 """
@@ -16,8 +17,11 @@ from pathlib import Path
 import open_clip
 import torch
 import transformers
+import yaml
 
-WIDTH, LAYERS, PATCH, SIDE, EMBED, WORDS, CONTEXT = 64, 1, 8, 16, 16, 544, 16
+from models import VQGAN
+
+WIDTH, LAYERS, PATCH, SIDE, EMBED, WORDS, CONTEXT = 32, 1, 8, 16, 16, 544, 16
 torch.manual_seed(1)
 
 
@@ -67,7 +71,7 @@ def hugging_face(root):
 
 def open_clip_files(root):
     # open_clip's own heads are 64 wide.
-    config = dict(embed_dim=EMBED, vision_cfg=dict(image_size=SIDE, layers=LAYERS, width=WIDTH, patch_size=PATCH),
+    config = dict(embed_dim=EMBED, vision_cfg=dict(image_size=SIDE, layers=LAYERS, width=WIDTH, head_width=16, patch_size=PATCH),
                   text_cfg=dict(context_length=CONTEXT, vocab_size=WORDS, width=WIDTH, heads=1, layers=LAYERS))
     model = spread(open_clip.model.CustomTextCLIP(**config))
     folder = root / "open_clip"
@@ -89,8 +93,8 @@ class Named(torch.nn.Module):
 
 def openai(root):
     config = dict(embed_dim=EMBED, quick_gelu=True,
-                  vision_cfg=dict(image_size=SIDE, layers=LAYERS, width=WIDTH, patch_size=PATCH),
-                  text_cfg=dict(context_length=CONTEXT, vocab_size=WORDS, width=WIDTH, heads=1, layers=LAYERS))
+                  vision_cfg=dict(image_size=SIDE, layers=LAYERS, width=64, patch_size=PATCH),  # OpenAI's heads are 64 wide
+                  text_cfg=dict(context_length=CONTEXT, vocab_size=WORDS, width=64, heads=1, layers=LAYERS))
     model = spread(open_clip.model.CLIP(**config))
     # As OpenAI's convert_weights does: layers and projections in 16 bits, norms and embeddings in 32.
     state = {}
@@ -122,11 +126,40 @@ def openai(root):
     expect(folder, image, text, versions)
 
 
+def taming(root):
+    ddconfig = dict(double_z=False, z_channels=8, resolution=8, in_channels=3, out_ch=3, ch=32, ch_mult=[1], num_res_blocks=1,
+                    attn_resolutions=[], dropout=0.0)
+    model = spread(VQGAN(dict(ddconfig, embed_dim=8, n_embed=16), "vqgan"))
+    with torch.no_grad():  # 16 bits each, so that the file is small
+        model.load_state_dict({name: p.half().float() for name, p in model.state_dict().items()})
+    state = {"first_stage_model." + name: p.half() for name, p in model.state_dict().items()}
+    state["first_stage_model.loss.discriminator.main.0.weight"] = torch.zeros(2, 3, 4, 4)
+    state["cond_stage_model.quantize.embedding.weight"] = torch.zeros(4, 8)
+    state["cond_stage_model.decoder.conv_in.weight"] = torch.zeros(8, 8, 3, 3)
+    state["transformer.tok_emb.weight"] = torch.zeros(4, 2)
+    folder = root / "taming"
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"epoch": 7, "global_step": 100, "pytorch-lightning_version": "1.0.8", "state_dict": state, "callbacks": {},
+                "optimizer_states": [{"state": {0: {"step": 3, "exp_avg": torch.zeros(4, 2)}}, "param_groups": []}]},
+               folder / "coco.ckpt")
+    stage = {"target": "taming.models.vqgan.VQModel", "params": dict(embed_dim=8, n_embed=16, ddconfig=ddconfig)}
+    (folder / "coco.yaml").write_text(yaml.dump({"model": {
+        "target": "taming.models.cond_transformer.Net2NetTransformer",
+        "params": {"first_stage_config": stage, "cond_stage_config": {"params": {"n_embed": 4, "ddconfig": {"ch": 64}}}}}}))
+    ids = (torch.arange(64) * 7 % 16).reshape(1, 8, 8)  # tests/test_layouts.c has the same
+    z = model.quantize.embedding.weight[ids].permute(0, 3, 1, 2)
+    picture = ((torch.arange(192) * 37 % 101).float() / 50 - 1).reshape(1, 8, 8, 3).permute(0, 3, 1, 2)
+    last = lambda x: [round(float(v), 9) for v in x.permute(0, 2, 3, 1).flatten()]
+    folder.joinpath("expected.json").write_text(json.dumps({
+        "made_with": {"torch": torch.__version__}, "decode": last(model.decode(z)), "encode": last(model.encode(picture))}))
+
+
 def main():
     root = Path(sys.argv[1])
     hugging_face(root)
     open_clip_files(root)
     openai(root)
+    taming(root)
     for path in sorted(root.rglob("*")):
         if path.is_file():
             print(path.relative_to(root), path.stat().st_size)
