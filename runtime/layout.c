@@ -100,7 +100,6 @@ static const struct stranger {
 } strangers[] = {
     {"visual.trunk.patch_embed.proj.weight", "a CLIP whose image tower is of timm's making, which vqgen has no network for"},
     {"model.diffusion_model.input_blocks.0.0.weight", "a diffusion network (Stable Diffusion), not a VQGAN or a CLIP"},
-    {"generator.blocks.0.conv1.weight", "a generator of another kind (StyleGAN or the like)"},
     {"to_logits.1.weight", "a DALL-E, not a VQGAN"},
 };
 
