@@ -66,7 +66,28 @@ def hugging_face_case(folder, generator):
     model = transformers.CLIPModel(transformers.CLIPConfig())  # its own default is ViT-B/32
     path = folder / "hugging_face"
     model.save_pretrained(path)
-    return path, None, 0
+    return path, as_openai_names_it(model.state_dict()), 0
+
+
+def as_openai_names_it(theirs):
+    state = {"logit_scale": theirs["logit_scale"], "visual.class_embedding": theirs["vision_model.embeddings.class_embedding"],
+             "visual.conv1.weight": theirs["vision_model.embeddings.patch_embedding.weight"],
+             "visual.positional_embedding": theirs["vision_model.embeddings.position_embedding.weight"],
+             "token_embedding.weight": theirs["text_model.embeddings.token_embedding.weight"],
+             "positional_embedding": theirs["text_model.embeddings.position_embedding.weight"],
+             "visual.proj": theirs["visual_projection.weight"].T, "text_projection": theirs["text_projection.weight"].T}
+    parts = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj", "self_attn.out_proj": "attn.out_proj"}
+    for kind in ("weight", "bias"):
+        for name, ours in (("vision_model.pre_layrnorm", "visual.ln_pre"), ("vision_model.post_layernorm", "visual.ln_post"),
+                           ("text_model.final_layer_norm", "ln_final")):
+            state[f"{ours}.{kind}"] = theirs[f"{name}.{kind}"]
+        for tower, ours in (("vision_model", "visual.transformer"), ("text_model", "transformer")):
+            for i in range(12):
+                block = f"{tower}.encoder.layers.{i}."
+                for part, name in parts.items():
+                    state[f"{ours}.resblocks.{i}.{name}.{kind}"] = theirs[f"{block}{part}.{kind}"]
+                state[f"{ours}.resblocks.{i}.attn.in_proj_{kind}"] = torch.cat([theirs[f"{block}self_attn.{x}_proj.{kind}"] for x in "qkv"])
+    return state
 
 
 CASES = {"vqgan": vqgan_case, "torchscript": jit_case, "hugging-face": hugging_face_case}
@@ -116,7 +137,8 @@ def main():
         with safetensors.safe_open(out, "pt") as f:
             names, metadata = list(f.keys()), f.metadata()
             largest = max(f.get_tensor(n).numel() * f.get_tensor(n).element_size() for n in names) / 2**20
-            same = state is None or all(torch.equal(f.get_tensor(n), state[n]) and f.get_tensor(n).dtype == state[n].dtype for n in state)
+            same = set(names) == set(state) and all(
+                torch.equal(f.get_tensor(n), state[n]) and f.get_tensor(n).dtype == state[n].dtype for n in state)
         print(f"{name:14} {bytes_in / 2**20:6.0f} MiB -> {out.stat().st_size / 2**20:4.0f} MiB, {len(names)} tensors, {metadata['kind']}: "
               f"{seconds:.2f} s, cat {copy:.2f} s ({seconds / copy:.1f} times); anonymous {anonymous:.0f} MiB, largest tensor {largest:.0f} MiB; "
               f"{'bit for bit' if same else 'DIFFERENT'}", flush=True)
