@@ -130,6 +130,7 @@ static const char *wrong_with(const vq_augment *a, int place)
                : "its areas are from 0 to 1, its ratios above 0, the lower of each first";
   case VQ_AUGMENT_NOISE:
     return range(a->noise[0], a->noise[1], 0, 1e6) ? NULL : "its factors are 0 or more, the lower first";
+  case VQ_AUGMENT_CLAMP: return a->p == 1 ? NULL : "a clamp is for all cutouts";
   }
   return "there is no such augmentation";
 }
@@ -187,7 +188,8 @@ static vq_status fill(const parameters *p, const vq_augment *a, const vq_augment
   double factor[4];
   int order[4];
   switch (a->kind) {
-  case VQ_AUGMENT_FLIP: break;
+  case VQ_AUGMENT_FLIP:
+  case VQ_AUGMENT_CLAMP: break;
   case VQ_AUGMENT_AFFINE:
   case VQ_AUGMENT_ROTATION:
   case VQ_AUGMENT_PERSPECTIVE: return vq_augment_matrix(p->matrix + 9 * j, a, key, side);
@@ -245,6 +247,7 @@ static vq_tensor *record(vq_tape *t, vq_tensor *x, const vq_augment *a, const pa
     two = leaf(t, VQ_I32, p->number, n, 4, 0);
     y = vq_noise(t, x, one, two);
     break;
+  case VQ_AUGMENT_CLAMP: y = vq_clamp(t, x); break;
   }
   vq_done(t, one);
   vq_done(t, two);

@@ -15,6 +15,7 @@
  *   VQ_AUGMENT_ERASE         a black rectangle of area [area[0], area[1]) of the cutout, whose height is ratio times its width; ratio in
  *                            [ratio[0], 1) or [1, ratio[1]) by a coin if 1 is between them, else in [ratio[0], ratio[1])
  *   VQ_AUGMENT_NOISE         normal noise by a factor in [noise[0], noise[1])
+ *   VQ_AUGMENT_CLAMP         draws nothing: all cutouts to [0,1], with the notebooks' gradient (vq_clamp)
  */
 #ifndef VQ_RUNTIME_AUGMENT_H
 #define VQ_RUNTIME_AUGMENT_H
@@ -29,7 +30,8 @@ typedef enum vq_augment_kind {
   VQ_AUGMENT_PERSPECTIVE,
   VQ_AUGMENT_JITTER,
   VQ_AUGMENT_ERASE,
-  VQ_AUGMENT_NOISE
+  VQ_AUGMENT_NOISE,
+  VQ_AUGMENT_CLAMP
 } vq_augment_kind;
 
 typedef struct vq_augment {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[] = {"flip", "sharpness", "affine", "rotation", "perspective", "jitter", "erase", "noise"};
+static const char *const names[] = {"flip", "sharpness", "affine", "rotation", "perspective", "jitter", "erase", "noise", "clamp"};
 #define NAMES (int)(sizeof names / sizeof *names)
 
 static const struct key {
@@ -84,8 +84,8 @@ static vq_status parse_one(vq_augment *a, char *text)
   while (name && kind < NAMES && strcmp(names[kind], name))
     kind++;
   if (!name || kind == NAMES)
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no augmentation: there are flip, sharpness, affine, rotation, perspective, jitter, erase "
-                                    "and noise",
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no augmentation: there are flip, sharpness, affine, rotation, perspective, jitter, "
+                                    "erase, noise and clamp",
                    name ? name : "");
   *a = (vq_augment){.kind = (vq_augment_kind)kind, .p = 1};
   for (bool first = true; (part = strtok_r(NULL, ":", &rest)); first = false) {

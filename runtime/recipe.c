@@ -31,7 +31,7 @@ static const vq_recipe_setting crowson[] = {
     {"cut_power", "1", "cut_pow"},
     {"cut_size", "0:1", "from CLIP's own size to the shorter side"},
     {"cut_method", "lanczos", "resample: Lanczos-2, then bicubic"},
-    {"augment", "", "none"},
+    {"augment", "clamp", "clamp_with_grad(0, 1) of the cutouts, after resample's overshoot"},
     {"tv_weight", "0", NULL},
     {"init", "random", "a codebook row drawn for each token"},
     {NULL},

@@ -125,6 +125,11 @@ static vq_tensor *clamp01(vq_tape *t, vq_tensor *const *in)
   return vq_clamp01(t, in[0]);
 }
 
+static vq_tensor *clamp_colours(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_clamp(t, in[0]);
+}
+
 static vq_tensor *clamp01_added(vq_tape *t, vq_tensor *const *in)
 {
   return vq_add(t, vq_clamp01(t, in[0]), vq_clamp01(t, in[0]));
@@ -308,6 +313,7 @@ const vq_case vq_cases_vqgan[] = {
     {"clamp01, inside", &vq_op_clamp01, clamp01, {{.kind = VQ_INPUT_LEAF, DIMS(2, 3, 5, 3), .spread = 0.2}}},
     {"clamp01", &vq_op_clamp01, clamp01, {LEAF(1, 9, 7, 3)}, NULL, CLAMPED},
     {"clamp01, added to", &vq_op_clamp01, clamp01_added, {LEAF(1, 5, 7, 3)}, NULL, CLAMPED},
+    {"clamp01, of colours", &vq_op_clamp01, clamp_colours, {LEAF(2, 4, 5, 3)}, NULL, CLAMPED},
     {"clamp01, many elements", &vq_op_clamp01, clamp01, {LEAF(1, 160, 133, 3)}, NULL, CLAMPED},
 
     {"total_variation", &vq_op_total_variation, total_variation, {LEAF(2, 5, 4, 3)}},

@@ -152,6 +152,7 @@ def losses():
     golden("sphere, near and far", sphere(1.5, -math.inf, 3, 7), [near, 2 * direction[None]], [0, 1])
     golden("sphere, stop", sphere(0.8, 1.3, 3, 3), [n(3, 5), n(4, 5)], [0, 1])
     golden("sphere, negative weight and stop", sphere(-0.8, -1.3, 3, 3), [n(3, 5), n(4, 5)], [0, 1])
+    golden("clamp01, of colours", loop.ClampWithGrad.apply, [n(2, 4, 5, 3)], [0])
 
 
 def adam():

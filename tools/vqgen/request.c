@@ -118,7 +118,7 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
             "how they come to CLIP's size; whole: no parts, the whole picture pooled, which --augment then makes different"),
       FIELD(0, "augment", "LIST",
             "what is done to each cutout, NAME[:PROBABILITY][:KEY=VALUE...],...: flip, sharpness, affine, rotation, perspective, jitter, "
-            "erase, noise; none. --recipe notebook --explain shows one"),
+            "erase, noise, clamp; none. --recipe notebook --explain shows one"),
       FIELD(0, "tv-weight", "X", "weight of the total variation: against speckle"),
       {0, "init", "random|gray|pixels|FILE", set_field, s,
        "where it begins; FILE is a picture, or what `vqgen encode` has written", now(&d, "init"),
