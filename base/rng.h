@@ -16,7 +16,9 @@ typedef enum vq_rng_purpose {
   VQ_RNG_START = 3,   /* noise of a starting picture */
   VQ_RNG_WEIGHTS = 4, /* seeded random weights, for tests and examples */
   VQ_RNG_NOISE = 5,   /* added to cutouts */
-  VQ_RNG_AUGMENT = 6  /* which augmentation meets which cutout, and by how much */
+  VQ_RNG_AUGMENT = 6, /* which augmentation meets which cutout, and by how much */
+  VQ_RNG_PROMPT = 7,  /* noise prompts */
+  VQ_RNG_GUMBEL = 8   /* tokens that GumbelVQ's encoder draws */
 } vq_rng_purpose;
 
 /* One block: out[0..3] from counter[0..3] and key[0..1], ten rounds. */

@@ -61,13 +61,20 @@ typedef enum vq_start {
   VQ_START_RANDOM, /* a codebook row drawn for each position */
   VQ_START_GRAY,   /* the encoding of a flat gray picture with a little noise (deviation 0.02 in [-1,1]) */
   VQ_START_PIXELS, /* the encoding of a picture of random pixels */
-  VQ_START_FILE    /* the encoding of a picture, or a saved z (.safetensors): start_file */
+  VQ_START_GRADIENT, /* the encoding of three ramps between random levels: red across, green and blue down */
+  VQ_START_FILE      /* the encoding of a picture, or a saved z (.safetensors): start_file */
 } vq_start;
 
 /* How a starting picture of another shape is fitted. */
 typedef enum vq_fit { VQ_FIT_CROP, VQ_FIT_PAD, VQ_FIT_STRETCH } vq_fit;
 
 typedef enum vq_lr_schedule { VQ_LR_CONSTANT, VQ_LR_LINEAR, VQ_LR_COSINE } vq_lr_schedule;
+
+/* What init_weight does to z, step i counted from 0: */
+typedef enum vq_pull {
+  VQ_PULL_START,     /* adds init_weight / 2 mean (z - its start)^2 to the loss, as Crowson's notebooks do */
+  VQ_PULL_ZERO_DECAY /* init_weight / 2 / (2 i + 1) mean z^2, as nerdyrodent's tool and those after it do */
+} vq_pull;
 
 /* How a cutout becomes a picture of CLIP's size. */
 typedef enum vq_cut_method {
@@ -98,12 +105,16 @@ typedef struct vq_settings {
   double cut_most;  /* cut_least 0: CLIP's own input size in pixels */
   const char *augment; /* what is done to each cutout, a list as runtime/augment_text.h has it; NULL or "": nothing */
   double tv_weight; /* weight of the total variation */
+  vq_pull init_pull;
+  double init_weight; /* 0: none */
   vq_start start;
   const char *start_file; /* for VQ_START_FILE */
   vq_fit fit;
   unsigned metadata;      /* of vq_metadata, added */
   const char *model_name; /* in the notebook's fields; NULL: by the VQGAN's name */
   int quality;            /* of a JPEG, 1 to 100 */
+  bool gumbel_noise;   /* GumbelVQ's encoder draws its tokens, as the published one does, and takes not the likeliest */
+  int64_t phase_every; /* updates after which the next phase's texts take over, the first's after the last's; 0: one phase */
   bool strict;    /* a prompt that is too long is refused; else it is cut, with a warning */
   int threads;    /* 0: one for each processor */
   bool force;     /* accept two networks that were not made for each other */
@@ -131,9 +142,27 @@ typedef struct vq_session vq_session;
 vq_status vq_session_create(vq_session **out, const vq_settings *settings);
 void vq_session_free(vq_session *session);
 
-/* Adds a text that pulls the picture (weight > 0) or pushes it away (< 0). `stop`: the loss below which it does not push
- * further, VQ_NO_STOP for none; for a negative weight it is compared with the negated distance. Before vq_session_start.
+typedef enum vq_prompt_kind {
+  VQ_PROMPT_TEXT,
+  VQ_PROMPT_IMAGE, /* a picture, seen once through cutouts as the run's are; each cutout is pulled to each of them */
+  VQ_PROMPT_NOISE  /* a random direction of CLIP's space */
+} vq_prompt_kind;
+
+#define VQ_EVERY_PHASE (-1)
+
+typedef struct vq_prompt {
+  vq_prompt_kind kind;
+  const char *text;    /* the words; the picture's file; the noise's seed, in digits */
+  double weight, stop; /* stop: VQ_NO_STOP for none */
+  int phase;           /* of a text, from 0, or VQ_EVERY_PHASE; the other kinds are always there */
+} vq_prompt;
+
+/* Adds a prompt that pulls the picture (weight > 0) or pushes it away (< 0). `stop`: the loss below which it does not push
+ * further; for a negative weight it is compared with the negated distance. Before vq_session_start.
  * VQ_ERR_PROMPT: empty, not UTF-8, or, if strict, too long. */
+vq_status vq_session_add(vq_session *session, const vq_prompt *prompt);
+
+/* The same for a text in every phase. */
 vq_status vq_session_prompt(vq_session *session, const char *text, double weight, double stop);
 
 /* What the run will take, by a dry run of its first step: nothing is allocated. After the prompts. Bytes. */
@@ -159,8 +188,8 @@ typedef struct vq_step_report {
   int64_t step; /* updates done, this one included */
   double loss;  /* sum of the prompts' losses and of the regularisers, of the z before this update */
   int losses;   /* number of prompts */
-  double prompt_loss[VQ_MOST_PROMPTS];
-  double tv_loss;
+  double prompt_loss[VQ_MOST_PROMPTS]; /* NAN: its phase is not on */
+  double tv_loss, init_loss;
   double seconds; /* wall time of this step */
 } vq_step_report;
 

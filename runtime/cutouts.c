@@ -8,6 +8,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define QUANTUM 8
+
+int vq_cutouts_quanta(int cutouts, int *quantum)
+{
+  int quanta = (cutouts + QUANTUM - 1) / QUANTUM;
+  *quantum = (cutouts + quanta - 1) / quanta;
+  return quanta;
+}
+
+static int part_of(double part, int side)
+{
+  int pixels = (int)(part * side + 0.5);
+  return pixels < 1 ? 1 : pixels > side ? side : pixels;
+}
+
+void vq_boxes_range(int *least, int *most, const vq_settings *s, int width, int height, int see)
+{
+  int side = width < height ? width : height;
+  *most = part_of(s->cut_most, side);
+  *least = s->cut_least > 0 ? part_of(s->cut_least, side) : see < *most ? see : *most;
+}
+
 void vq_boxes_draw(int32_t *boxes, int count, int width, int height, int least, int most, double power,
                    uint64_t seed, uint32_t step)
 {
@@ -95,14 +117,14 @@ vq_tensor *vq_cutouts_source(vq_tape *t, const vq_cutouts *k, vq_tensor *picture
   return k->whole ? vq_max_pool(t, picture, k->bands.side, 0.5) : picture;
 }
 
-vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32_t *boxes, const bool *mirror,
-                           int rows)
+static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32_t *boxes, const bool *mirror,
+                       int rows)
 {
   vq_tensor *index[2], *weight[2];
   for (int i = 0; i < k->bands.count; i++) {
     const int32_t whole[3] = {0, 0, (int32_t)k->bands.side}, row = i < rows ? i : rows - 1;
     memcpy(k->boxes + 3 * i, k->whole ? whole : boxes + 3 * row, sizeof whole);
-    k->mirror[i] = mirror && mirror[row];
+    k->mirror[i] = mirror[row];
   }
   for (int i = 0; i < 2; i++) {
     table *axis = &k->axis[i];
@@ -118,4 +140,13 @@ vq_tensor *vq_cutouts_take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const i
     vq_done(t, weight[i]);
   }
   return y;
+}
+
+vq_tensor *vq_cutouts_draw(vq_tape *t, vq_cutouts *k, vq_tensor *source, const vq_cutouts_draws *d, int first,
+                           int rows)
+{
+  bool mirror[QUANTUM];
+  vq_augment_mirrors(mirror, d->augment, d->augments, d->seed, d->step, first, rows);
+  vq_tensor *cutouts = take(t, k, source, d->boxes + 3 * first, mirror, rows);
+  return vq_augment_cutouts(t, cutouts, d->augment, d->augments, d->seed, d->step, first);
 }

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUANTUM 8 /* at most so many cutouts go through CLIP at once */
-
 struct vq_engine {
   vq_engine_config config;
   vq_device *device;
@@ -20,7 +18,10 @@ struct vq_engine {
   vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and Adam's moments */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel */
   vq_tensor *adam;       /* [2]: what of Adam changes with the step */
+  vq_tensor *pull;       /* [1]: how strongly z is held; NULL: it is not */
+  vq_tensor *home;       /* [1,h,w,C]: where; NULL: at 0 */
   vq_tensor *target[VQ_MOST_PROMPTS];
+  bool rests[VQ_MOST_PROMPTS];
   int quantum, quanta;
   int64_t updates; /* since z was set */
   uint64_t seed;   /* of the augmentations */
@@ -79,12 +80,15 @@ static vq_status build(vq_engine *e)
   VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->adam, e->device, 1, &two, false));
   VQ_TRY(codebook_range(e));
+  if (c->pull)
+    VQ_TRY(zeros(&e->pull, e->device, 1, &(int64_t){1}, false));
+  if (c->pull && c->pull_to_start)
+    VQ_TRY(zeros(&e->home, e->device, 4, z_dim, false));
   for (int i = 0; i < c->targets; i++) {
     const int64_t dim[2] = {c->target_rows[i], clip->embed_dim};
     VQ_TRY(zeros(&e->target[i], e->device, 2, dim, false));
   }
-  e->quanta = (c->cutouts + QUANTUM - 1) / QUANTUM;
-  e->quantum = (c->cutouts + e->quanta - 1) / e->quanta;
+  e->quanta = vq_cutouts_quanta(c->cutouts, &e->quantum);
   vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  clip->image_resolution,
                            c->box_least,  c->box_most, e->quantum};
   VQ_TRY(vq_cutouts_create(&e->cutouts, &cut));
@@ -180,6 +184,8 @@ vq_status vq_engine_set_z(vq_engine *e, const vq_real *z)
   if (!nothing)
     return vq_fail(VQ_ERR_MEMORY, "no memory for Adam's moments");
   vq_status status = vq_tensor_write(e->device, e->z, z);
+  if (!status && e->home)
+    status = vq_tensor_write(e->device, e->home, z);
   if (!status)
     status = vq_tensor_write(e->device, e->m, nothing);
   if (!status)
@@ -215,6 +221,11 @@ vq_status vq_engine_set_target(vq_engine *e, int i, const vq_real *features)
   return vq_tensor_write(e->device, e->target[i], features);
 }
 
+void vq_engine_rest_target(vq_engine *e, int i, bool rests)
+{
+  e->rests[i] = rests;
+}
+
 /* ---- forward and back ---- */
 
 /* A tensor's values, if somebody wants them. */
@@ -247,16 +258,6 @@ static vq_status look(vq_engine *e, vq_findings *f, vq_tensor **picture)
   return find(e, *picture, f->picture);
 }
 
-/* Quantum `number` of the cutouts, augmented: `rows` of them count. */
-static vq_tensor *cut(vq_engine *e, vq_tensor *source, const int32_t *boxes, int first, int rows)
-{
-  const vq_engine_config *c = &e->config;
-  bool mirror[QUANTUM];
-  vq_augment_mirrors(mirror, c->augment, c->augments, e->seed, e->step, first, rows);
-  vq_tensor *cutouts = vq_cutouts_take(e->tape, e->cutouts, source, boxes + 3 * first, mirror, rows);
-  return vq_augment_cutouts(e->tape, cutouts, c->augment, c->augments, e->seed, e->step, first);
-}
-
 /* One quantum: what its cutouts say, added up in the gradient of what they are taken of. */
 static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_t *boxes, vq_findings *f)
 {
@@ -265,11 +266,14 @@ static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_
   vq_mark mark = vq_tape_mark(t);
   int first = number * e->quantum, rows = c->cutouts - first < e->quantum ? c->cutouts - first : e->quantum;
   int64_t side = vq_network_clip(c->clip)->image_resolution, width = vq_network_clip(c->clip)->embed_dim;
-  vq_tensor *cutouts = cut(e, source, boxes, first, rows);
+  const vq_cutouts_draws draws = {boxes, c->augment, c->augments, e->seed, e->step};
+  vq_tensor *cutouts = vq_cutouts_draw(t, e->cutouts, source, &draws, first, rows);
   VQ_TRY(find(e, cutouts, f->cutouts ? f->cutouts + first * side * side * 3 : NULL));
   vq_tensor *features = vq_clip_image(t, e->clip, cutouts);
   VQ_TRY(find(e, features, f->features ? f->features + first * width : NULL));
   for (int i = 0; i < c->targets; i++) {
+    if (e->rests[i])
+      continue;
     vq_tensor *loss = vq_sphere(t, features, e->target[i], c->weight[i], c->stop[i], rows, c->cutouts);
     VQ_TRY(read_loss(e, loss, &f->losses[i]));
     vq_seed(t, loss, 1);
@@ -286,11 +290,20 @@ static vq_status smooth(vq_engine *e, vq_tensor *picture, vq_findings *f)
   return vq_backward(e->tape, loss, mark);
 }
 
+static vq_status hold(vq_engine *e, vq_findings *f)
+{
+  vq_mark mark = vq_tape_mark(e->tape);
+  vq_tensor *loss = vq_mse(e->tape, e->z, e->home, e->pull);
+  VQ_TRY(read_loss(e, loss, &f->pull_loss));
+  return vq_backward(e->tape, loss, mark);
+}
+
 static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_findings *f)
 {
   vq_tensor *picture;
-  memset(f->losses, 0, sizeof f->losses);
-  f->tv_loss = 0;
+  for (int i = 0; i < e->config.targets; i++)
+    f->losses[i] = e->rests[i] ? NAN : 0;
+  f->tv_loss = f->pull_loss = 0;
   VQ_TRY(look(e, f, &picture));
   vq_tensor *source = vq_cutouts_source(e->tape, e->cutouts, picture);
   for (int i = 0; i < e->quanta; i++)
@@ -300,6 +313,8 @@ static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_finding
   if (e->config.tv_weight != 0)
     VQ_TRY(smooth(e, picture, f));
   vq_done(e->tape, picture);
+  if (e->pull)
+    VQ_TRY(hold(e, f));
   VQ_TRY(vq_backward(e->tape, NULL, VQ_TAPE_START));
   return f->dz ? vq_grad_read(e->device, e->z, f->dz) : VQ_OK;
 }
@@ -307,12 +322,12 @@ static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_finding
 /* Before anything that is not finite reaches z: z stays what the last good step made it. */
 static vq_status check_finite(vq_engine *e, const vq_findings *f)
 {
-  double sum = f->tv_loss;
+  double sum = f->tv_loss + f->pull_loss;
   bool finite = true;
   if (e->device->plan)
     return VQ_OK;
   for (int i = 0; i < e->config.targets; i++)
-    sum += f->losses[i];
+    sum += e->rests[i] ? 0 : f->losses[i];
   if (e->z->grad)
     VQ_TRY(e->device->backend->finite(e->device, e->z, true, &finite));
   if (isfinite(sum) && finite)
@@ -343,6 +358,12 @@ void vq_engine_set_draws(vq_engine *e, uint64_t seed, uint32_t step)
 {
   e->seed = seed;
   e->step = step;
+}
+
+vq_status vq_engine_set_pull(vq_engine *e, double weight)
+{
+  vq_real value = (vq_real)weight;
+  return e->pull ? vq_tensor_write(e->device, e->pull, &value) : VQ_OK;
 }
 
 vq_status vq_engine_gradient(vq_engine *e, const int32_t *boxes, vq_findings *f)

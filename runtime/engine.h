@@ -2,7 +2,7 @@
  *
  *   ids = nearest(z)    picture = clamp01(decode(quantise(z, ids)))        once
  *   for each quantum of cutouts: losses += sphere(clip(augment(resample(picture, boxes))), targets); walk back to the picture
- *   total variation; walk back to the picture; then walk the decoder with the sum of it all
+ *   total variation; walk back to the picture; what holds z to its start; then walk the decoder with the sum of it all
  *   z = clamp(adam(z, dz), codebook's range)
  *
  * The walk through clamp01 is not linear in its gradient, so what all cutouts and all targets say is summed before it.
@@ -29,6 +29,7 @@ typedef struct vq_engine_config {
   int target_rows[VQ_MOST_PROMPTS]; /* features of a target: 1 for a text */
   double weight[VQ_MOST_PROMPTS], stop[VQ_MOST_PROMPTS];
   double tv_weight;
+  bool pull, pull_to_start; /* z is pulled to 0, or to where it was set */
   bool trap;
 } vq_engine_config;
 
@@ -60,10 +61,13 @@ vq_status vq_engine_set_state(vq_engine *engine, const vq_engine_state *state);
 /* The features that target number i wants, [target_rows[i], embed_dim]. */
 vq_status vq_engine_set_target(vq_engine *engine, int i, const vq_real *features);
 
+/* A target that rests has no loss, NAN, and pulls nothing, until it is told otherwise. */
+void vq_engine_rest_target(vq_engine *engine, int i, bool rests);
+
 /* What one forward pass and its walk back found. The pointers may be NULL; layouts are the engine's. */
 typedef struct vq_findings {
-  double losses[VQ_MOST_PROMPTS]; /* of each target */
-  double tv_loss;
+  double losses[VQ_MOST_PROMPTS]; /* of each target; NAN: it rests */
+  double tv_loss, pull_loss;
   int32_t *ids;      /* [h,w] */
   vq_real *decoded;  /* [H,W,3] before the clamp */
   vq_real *picture;  /* [H,W,3] in [0,1] */
@@ -74,6 +78,9 @@ typedef struct vq_findings {
 
 /* Whose draws the augmentations of the next step take: 0 and 0 until it is said. */
 void vq_engine_set_draws(vq_engine *engine, uint64_t seed, uint32_t step);
+
+/* How strongly z is pulled from now on: this times its mean squared distance. */
+vq_status vq_engine_set_pull(vq_engine *engine, double weight);
 
 /* The gradient at the present z for these boxes, int32 [cutouts,3] = x, y, size in pixels. z stays. */
 vq_status vq_engine_gradient(vq_engine *engine, const int32_t *boxes, vq_findings *findings);

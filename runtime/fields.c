@@ -42,7 +42,7 @@ static void write_schedule(const vq_settings *s, char *text, size_t bytes)
     snprintf(text, bytes, "%s:%s", schedule_names[s->lr_schedule], end);
 }
 
-static const char *const start_names[] = {"random", "gray", "pixels"};
+static const char *const start_names[] = {"random", "gray", "pixels", "gradient"};
 
 static vq_status read_start(vq_settings *s, const char *text)
 {
@@ -67,6 +67,30 @@ static const char *start_file(const vq_settings *s)
   return s->start == VQ_START_FILE ? s->start_file : NULL;
 }
 
+static const char *const pull_names[] = {"start", "zero-decay"};
+
+static vq_status read_pull(vq_settings *s, const char *text)
+{
+  const char *colon = strchr(text, ':'), *number = colon ? colon + 1 : text;
+  int kind = VQ_PULL_START;
+  double weight;
+  for (int i = 0; colon && i < 2; i++)
+    if (strlen(pull_names[i]) == (size_t)(colon - text) && !strncmp(pull_names[i], text, (size_t)(colon - text)))
+      kind = i, colon = NULL;
+  if (colon || vq_number_read(number, &weight) || !(weight >= 0 && weight <= 1e6))
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not X, start:X or zero-decay:X with an X from 0 to 1e6", text);
+  s->init_pull = (vq_pull)kind;
+  s->init_weight = weight;
+  return VQ_OK;
+}
+
+static void write_pull(const vq_settings *s, char *text, size_t bytes)
+{
+  char weight[32];
+  vq_number_write(weight, sizeof weight, s->init_weight);
+  snprintf(text, bytes, "%s:%s", pull_names[s->init_pull], weight);
+}
+
 /* ---- the table ---- */
 
 #define AT(member) .at = offsetof(vq_settings, member)
@@ -87,8 +111,11 @@ static const vq_field fields[] = {
     {"cut_method", VQ_FIELD_CHOICE, AT(cut_method), .choices = "pool|lanczos|whole", .title = "the cut method"},
     {"augment", VQ_FIELD_TEXT, AT(augment), .title = "the augmentations"},
     {"tv_weight", VQ_FIELD_REAL, AT(tv_weight), .most = 1e6, .title = "the weight of the total variation"},
+    {"init_weight", VQ_FIELD_OWN, .title = "what holds z", .read = read_pull, .write = write_pull},
     {"init", VQ_FIELD_OWN, .title = "the start", .read = read_start, .write = write_start, .file = start_file},
     {"fit", VQ_FIELD_CHOICE, AT(fit), .choices = "crop|pad|stretch", .title = "the fit"},
+    {"gumbel_noise", VQ_FIELD_FLAG, AT(gumbel_noise), .title = "the noise of GumbelVQ's encoder"},
+    {"phase_every", VQ_FIELD_COUNT, AT(phase_every), .most = 1e9, .title = "the steps of a phase"},
     {"metadata", VQ_FIELD_SET, AT(metadata), .choices = "text|stegano|xmp", .title = "the metadata"},
     {"model_name", VQ_FIELD_TEXT, AT(model_name), .title = "the model's name"},
     {"quality", VQ_FIELD_INT, AT(quality), .least = 1, .most = 100, .title = "the quality"},

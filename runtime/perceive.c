@@ -2,12 +2,14 @@
  * the text tower and the encoder are in memory no longer than they are asked. */
 #include "runtime/perceive.h"
 
+#include "base/rng.h"
 #include "kernels/ops.h"
 #include "loaders/safetensors.h"
 #include "runtime/compute.h"
 #include "runtime/resize.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,11 +154,14 @@ static vq_status latent_create(vq_latent *out, int channels, int h, int w, bool 
 typedef struct encode_job {
   const vq_network *vqgan;
   const vq_real *pixels;
+  const uint64_t *gumbel;
   vq_latent *latent;
 } encode_job;
 
-/* GumbelVQ's tokens: the largest logit of each position, the first of equals. */
-static vq_status largest(vq_device *device, vq_tape *t, const vq_vqgan *net, vq_tensor *h, int32_t *ids)
+/* GumbelVQ's tokens: the largest logit of each position, the first of equals; with a seed, after Gumbel noise, so that a
+ * token is drawn with its softmax's probability, as the published encoder does even where it is not trained. */
+static vq_status largest(vq_device *device, vq_tape *t, const vq_vqgan *net, vq_tensor *h, const uint64_t *seed,
+                         int32_t *ids)
 {
   vq_tensor *logits = vq_vqgan_logits(t, net, h);
   VQ_TRY(vq_tape_status(t));
@@ -164,6 +169,8 @@ static vq_status largest(vq_device *device, vq_tape *t, const vq_vqgan *net, vq_
   vq_real *values = calloc((size_t)(K * rows), sizeof *values);
   vq_status status =
       values ? vq_tensor_read(device, logits, values) : vq_fail(VQ_ERR_MEMORY, "no memory for logits");
+  for (int64_t e = 0; seed && e < K * rows && !status; e++)
+    values[e] -= (vq_real)log(-log((double)vq_rng_uniform(*seed, VQ_RNG_GUMBEL, 0, (uint64_t)e)));
   for (int64_t r = 0; r < rows && !status; r++) {
     ids[r] = 0;
     for (int32_t k = 1; k < K; k++)
@@ -194,7 +201,7 @@ static vq_status encode_with(vq_device *device, vq_tape *t, const encode_job *jo
   vq_shape s = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, job->latent->h * f, job->latent->w * f, 3});
   vq_tensor *h = vq_vqgan_encode(t, net, vq_leaf(t, &s, job->pixels, false));
   if (vq_vqgan_settings(net)->gumbel) {
-    VQ_TRY(largest(device, t, net, h, job->latent->ids));
+    VQ_TRY(largest(device, t, net, h, job->gumbel, job->latent->ids));
   } else {
     vq_tensor *ids = vq_vqgan_nearest(t, net, h);
     VQ_TRY(vq_tape_status(t));
@@ -213,12 +220,12 @@ static vq_status encode(vq_device *device, vq_tape *t, void *user)
   return status;
 }
 
-vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, int threads,
-                           vq_latent *out)
+vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, const uint64_t *gumbel,
+                           int threads, vq_latent *out)
 {
   const vq_vqgan_config *c = vq_network_vqgan(vqgan);
   int f = vq_vqgan_factor(c);
-  encode_job job = {vqgan, pixels, out};
+  encode_job job = {vqgan, pixels, gumbel, out};
   VQ_TRY(latent_create(out, c->embed_dim, height / f, width / f, true));
   vq_status status = vq_compute(encode, &job, threads);
   if (status)
@@ -240,7 +247,7 @@ vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, int th
   for (size_t i = 0; pixels && i < count; i++)
     pixels[i] = (vq_real)(middle.rgb[i] / 127.5 - 1);
   vq_image_free(&middle);
-  vq_status status = pixels ? vq_encode_pixels(vqgan, pixels, width, height, threads, out)
+  vq_status status = pixels ? vq_encode_pixels(vqgan, pixels, width, height, NULL, threads, out)
                             : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
   free(pixels);
   return status;

@@ -25,9 +25,10 @@ typedef struct vq_latent {
 } vq_latent;
 void vq_latent_free(vq_latent *latent);
 
-/* The same for a picture of floats [H,W,3] in [-1,1] whose sides are multiples of the factor. */
-vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, int threads,
-                           vq_latent *out);
+/* A picture of floats [H,W,3] in [-1,1] whose sides are multiples of the factor, as codebook rows. `gumbel`: the seed of the noise
+ * by which a GumbelVQ draws its tokens; NULL: it takes the likeliest. */
+vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, const uint64_t *gumbel,
+                           int threads, vq_latent *out);
 
 /* The picture, its sides floored to multiples of the VQGAN's factor (the middle is taken), as codebook rows. GumbelVQ's
  * tokens are its largest logits, without noise. */

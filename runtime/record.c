@@ -102,14 +102,32 @@ static json_t *network_json(const vq_record_network *net)
   return o;
 }
 
+/* What a prompt is besides a text that is always there; NULL: nothing. */
+static json_t *prompt_kind_json(const vq_prompt *p, const vq_identity *picture)
+{
+  if (p->kind == VQ_PROMPT_IMAGE)
+    return json_pack("{s:o}", "image", file_json(picture));
+  if (p->kind == VQ_PROMPT_NOISE)
+    return json_pack("{s:b}", "noise", 1);
+  return p->phase == VQ_EVERY_PHASE ? NULL : json_pack("{s:i}", "phase", p->phase);
+}
+
+static json_t *prompt_json(const vq_prompt *p, const vq_identity *picture)
+{
+  json_t *o = json_array(), *kind = prompt_kind_json(p, picture);
+  json_array_append_new(o, plain_text(p->kind == VQ_PROMPT_IMAGE ? picture->name : p->text));
+  json_array_append_new(o, json_real(p->weight));
+  json_array_append_new(o, isfinite(p->stop) ? json_real(p->stop) : json_null()); /* JSON has no infinity */
+  if (kind)
+    json_array_append_new(o, kind);
+  return o;
+}
+
 static json_t *prompts_json(const vq_record_parts *p)
 {
   json_t *list = json_array();
   for (int i = 0; i < p->prompts; i++)
-    /* JSON has no infinity: a prompt without a stop has null. */
-    json_array_append_new(list,
-                          json_pack("[s,f,o]", p->prompt[i].text, p->prompt[i].weight,
-                                    isfinite(p->prompt[i].stop) ? json_real(p->prompt[i].stop) : json_null()));
+    json_array_append_new(list, prompt_json(&p->prompt[i], &p->files->picture[i]));
   return list;
 }
 
@@ -173,15 +191,26 @@ static bool read_identity(vq_identity *out, const json_t *o)
   return true;
 }
 
+static bool good_prompt(const json_t *p)
+{
+  const json_t *stop = json_array_get(p, 2), *kind = json_array_get(p, 3);
+  const json_t *image = json_object_get(kind, "image"), *phase = json_object_get(kind, "phase");
+  vq_identity file;
+  return json_is_string(json_array_get(p, 0)) && json_is_number(json_array_get(p, 1)) &&
+         (json_is_number(stop) || json_is_null(stop)) && (!kind || json_object_size(kind) == 1) &&
+         (!image || read_identity(&file, image)) &&
+         (!phase || (json_is_integer(phase) && json_integer_value(phase) >= 0 &&
+                     json_integer_value(phase) < VQ_MOST_PROMPTS)) &&
+         (!kind || image || phase || json_is_true(json_object_get(kind, "noise")));
+}
+
 static bool good_prompts(const json_t *list)
 {
   size_t i;
   json_t *p;
   json_array_foreach(list, i, p)
   {
-    const json_t *stop = json_array_get(p, 2);
-    if (!json_is_string(json_array_get(p, 0)) || !json_is_number(json_array_get(p, 1)) ||
-        !(json_is_number(stop) || json_is_null(stop)))
+    if (!good_prompt(p))
       return false;
   }
   return json_is_array(list) && json_array_size(list) <= VQ_MOST_PROMPTS;
@@ -300,11 +329,26 @@ int vq_record_prompts(const vq_run_record *r)
   return (int)json_array_size(json_object_get(r->json, "prompts"));
 }
 
-vq_record_prompt vq_record_prompt_at(const vq_run_record *r, int i)
+vq_prompt vq_record_prompt_at(const vq_run_record *r, int i)
 {
   const json_t *p = json_array_get(json_object_get(r->json, "prompts"), (size_t)i), *stop = json_array_get(p, 2);
-  return (vq_record_prompt){json_string_value(json_array_get(p, 0)), json_number_value(json_array_get(p, 1)),
-                            json_is_null(stop) ? VQ_NO_STOP : json_number_value(stop)};
+  const json_t *kind = json_array_get(p, 3), *phase = json_object_get(kind, "phase");
+  return (vq_prompt){
+      .kind = json_object_get(kind, "image")   ? VQ_PROMPT_IMAGE
+              : json_object_get(kind, "noise") ? VQ_PROMPT_NOISE
+                                               : VQ_PROMPT_TEXT,
+      .text = json_string_value(json_array_get(p, 0)),
+      .weight = json_number_value(json_array_get(p, 1)),
+      .stop = json_is_null(stop) ? VQ_NO_STOP : json_number_value(stop),
+      .phase = phase ? (int)json_integer_value(phase) : VQ_EVERY_PHASE,
+  };
+}
+
+bool vq_record_prompt_file(const vq_run_record *r, int i, vq_identity *file)
+{
+  const json_t *p = json_array_get(json_object_get(r->json, "prompts"), (size_t)i);
+  const json_t *image = json_object_get(json_array_get(p, 3), "image");
+  return image && read_identity(file, image);
 }
 
 int64_t vq_record_step(const vq_run_record *r)

@@ -18,11 +18,6 @@
 
 /* ---- writing ---- */
 
-typedef struct vq_record_prompt {
-  const char *text;
-  double weight, stop;
-} vq_record_prompt;
-
 typedef struct vq_record_network {
   char name[128];
   vq_identity file;  /* all of its files, one after the other, under the name of what was opened */
@@ -35,11 +30,12 @@ typedef struct vq_record_network {
 typedef struct vq_record_files {
   vq_record_network network[2];      /* by vq_network_kind */
   vq_identity file[VQ_RECORD_FILES]; /* in the order of the fields that name one */
+  vq_identity picture[VQ_MOST_PROMPTS]; /* of the prompts that are pictures, by their place among all */
 } vq_record_files;
 
 typedef struct vq_record_parts {
   const vq_settings *settings; /* its size is the picture's */
-  const vq_record_prompt *prompt;
+  const vq_prompt *prompt;
   int prompts;
   const vq_record_files *files;
   int64_t step;
@@ -49,7 +45,7 @@ typedef struct vq_record_parts {
 vq_status vq_record_network_of(vq_record_network *out, const vq_network *net);
 bool vq_record_network_same(const vq_record_network *a, const vq_record_network *b);
 
-/* Reads them all. VQ_ERR_FILE, VQ_ERR_MEMORY */
+/* Reads those of settings and networks. VQ_ERR_FILE, VQ_ERR_MEMORY */
 vq_status vq_record_files_of(vq_record_files *out, const vq_settings *s, const vq_network *vqgan,
                              const vq_network *clip);
 
@@ -71,7 +67,8 @@ vq_status vq_record_settings(const vq_run_record *record, vq_settings *s);
 bool vq_record_file(const vq_run_record *record, int i, const char **field, vq_identity *file);
 
 int vq_record_prompts(const vq_run_record *record);
-vq_record_prompt vq_record_prompt_at(const vq_run_record *record, int i); /* borrowed */
+vq_prompt vq_record_prompt_at(const vq_run_record *record, int i); /* borrowed; a picture's text is its file's name */
+bool vq_record_prompt_file(const vq_run_record *record, int i, vq_identity *file); /* false: it is no picture */
 int64_t vq_record_step(const vq_run_record *record);
 void vq_record_network_at(const vq_run_record *record, vq_network_kind kind, vq_record_network *out);
 

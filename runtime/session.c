@@ -46,26 +46,18 @@ static vq_status check_pair(const vq_session *s)
       vq_network_path(s->vqgan), a ? a : "of no pair", vq_network_path(s->clip), b ? b : "of no pair");
 }
 
-static int part_of(double part, int side)
-{
-  int pixels = (int)(part * side + 0.5);
-  return pixels < 1 ? 1 : pixels > side ? side : pixels;
-}
-
 /* Latent and cutout sizes from the picture's. */
 static vq_status measure(vq_session *s)
 {
   const vq_settings *set = &s->settings;
-  int see = vq_network_clip(s->clip)->image_resolution;
   s->factor = vq_vqgan_factor(vq_network_vqgan(s->vqgan));
   s->w = set->width / s->factor;
   s->h = set->height / s->factor;
   if (!s->w || !s->h)
     return vq_fail(VQ_ERR_ARGUMENT, "%dx%d is smaller than one token of this VQGAN, which is %dx%d", set->width,
                    set->height, s->factor, s->factor);
-  int side = (s->w < s->h ? s->w : s->h) * s->factor;
-  s->box_most = part_of(set->cut_most, side);
-  s->box_least = set->cut_least > 0 ? part_of(set->cut_least, side) : see < s->box_most ? see : s->box_most;
+  vq_boxes_range(&s->box_least, &s->box_most, set, s->w * s->factor, s->h * s->factor,
+                 vq_network_clip(s->clip)->image_resolution);
   s->boxes = calloc((size_t)set->cutouts * 3, sizeof *s->boxes);
   return s->boxes ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for boxes");
 }
@@ -119,10 +111,8 @@ void vq_session_free(vq_session *s)
   if (!s)
     return;
   vq_engine_free(s->engine);
-  for (int i = 0; i < s->prompts; i++) {
-    free(s->prompt[i].text);
-    free(s->prompt[i].ids);
-  }
+  for (int i = 0; i < s->prompts; i++)
+    free((char *)s->prompt[i].text);
   vq_tokenizer_free(s->tokenizer);
   vq_network_close(s->vqgan);
   vq_network_close(s->clip);
@@ -133,50 +123,6 @@ void vq_session_free(vq_session *s)
   free((char *)s->settings.model_name);
   free((char *)s->settings.augment);
   free(s);
-}
-
-/* ---- prompts ---- */
-
-vq_status vq_session_prompt(vq_session *s, const char *text, double weight, double stop)
-{
-  int context = vq_tokenizer_context(s->tokenizer), tokens = 0;
-  if (s->engine)
-    return vq_fail(VQ_ERR_ARGUMENT, "prompts are added before the session starts");
-  if (s->prompts == VQ_MOST_PROMPTS)
-    return vq_fail(VQ_ERR_ARGUMENT, "more than %d prompts", VQ_MOST_PROMPTS);
-  if (!isfinite(weight) || isnan(stop))
-    return vq_fail(VQ_ERR_ARGUMENT, "a prompt's weight must be a finite number and its stop a number");
-  session_prompt p = {copy(text), weight, stop, calloc((size_t)context, sizeof(int32_t))};
-  vq_status status = p.text && p.ids ? vq_tokens(s->tokenizer, text, s->settings.strict, p.ids, &tokens)
-                                     : vq_fail(VQ_ERR_MEMORY, "no memory for a prompt");
-  if (status) {
-    free(p.text);
-    free(p.ids);
-    return status;
-  }
-  if (tokens > context)
-    vq_log_warning(&s->settings.log,
-                   "the prompt makes %d tokens and the network reads %d: its end is left out (%.60s...)", tokens,
-                   context, text);
-  s->prompt[s->prompts++] = p;
-  return VQ_OK;
-}
-
-static vq_status encode_prompts(vq_session *s)
-{
-  int context = vq_tokenizer_context(s->tokenizer), width = vq_network_clip(s->clip)->embed_dim;
-  int32_t *ids = calloc((size_t)(s->prompts * context), sizeof *ids);
-  vq_real *features = calloc((size_t)(s->prompts * width), sizeof *features);
-  vq_status status = ids && features ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the prompts");
-  for (int i = 0; i < s->prompts && !status; i++)
-    memcpy(ids + i * context, s->prompt[i].ids, (size_t)context * sizeof *ids);
-  if (!status)
-    status = vq_text_features(s->clip, ids, s->prompts, s->settings.threads, features);
-  for (int i = 0; i < s->prompts && !status; i++)
-    status = vq_engine_set_target(s->engine, i, features + i * width);
-  free(ids);
-  free(features);
-  return status;
 }
 
 /* ---- the run ---- */
@@ -195,10 +141,12 @@ static vq_status engine_config(const vq_session *s, vq_engine_config *c)
       .box_most = s->box_most,
       .targets = s->prompts,
       .tv_weight = set->tv_weight,
+      .pull = set->init_weight != 0,
+      .pull_to_start = set->init_pull == VQ_PULL_START,
       .trap = set->trap,
   };
   for (int i = 0; i < s->prompts; i++) {
-    c->target_rows[i] = 1;
+    c->target_rows[i] = s->prompt[i].kind == VQ_PROMPT_IMAGE ? set->cutouts : 1;
     c->weight[i] = s->prompt[i].weight;
     c->stop[i] = s->prompt[i].stop;
   }
@@ -220,9 +168,10 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
   return VQ_OK;
 }
 
-/* The first z: what depends on the seed. */
+/* What depends on the seed: what pictures want, and the first z. */
 static vq_status begin(vq_session *s)
 {
+  VQ_TRY(vq_session_encode_pictures(s));
   vq_real *z = calloc((size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine), sizeof *z);
   vq_status status =
       z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
@@ -238,13 +187,12 @@ vq_status vq_session_start(vq_session *s)
   vq_engine_config config;
   if (s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
-  if (!s->prompts)
-    return vq_fail(VQ_ERR_PROMPT, "there is no prompt: say what the picture is to show");
+  VQ_TRY(vq_session_check_prompts(s));
   VQ_TRY(vq_session_check_metadata(s));
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
   VQ_TRY(engine_config(s, &config));
   VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
-  vq_status status = encode_prompts(s); /* texts: their features are the same for every seed */
+  vq_status status = vq_session_encode_texts(s);
   if (!status)
     status = begin(s);
   if (status) {
@@ -275,6 +223,21 @@ static double learning_rate(const vq_settings *s, int64_t done)
   return s->lr;
 }
 
+/* How strongly z is held in it. */
+static double pull_weight(const vq_settings *s, int64_t done)
+{
+  double weight = s->init_weight / 2;
+  return s->init_pull == VQ_PULL_ZERO_DECAY ? weight / (double)(2 * done + 1) : weight;
+}
+
+/* Which texts the step that comes after `done` of them looks at. */
+static void begin_phase(vq_session *s, int64_t done)
+{
+  int phase = s->phases > 1 ? (int)(done / s->settings.phase_every % s->phases) : 0;
+  for (int i = 0; i < s->prompts; i++)
+    vq_engine_rest_target(s->engine, i, s->prompt[i].phase != VQ_EVERY_PHASE && s->prompt[i].phase != phase);
+}
+
 static double seconds(void)
 {
   struct timespec ts;
@@ -290,12 +253,15 @@ static vq_status take_step(vq_session *s, vq_step_report *report, vq_real *pictu
   vq_boxes_draw(s->boxes, set->cutouts, s->w * s->factor, s->h * s->factor, s->box_least, s->box_most,
                 set->cut_power, set->seed, (uint32_t)s->step);
   vq_engine_set_draws(s->engine, set->seed, (uint32_t)s->step);
+  begin_phase(s, s->step);
+  VQ_TRY(vq_engine_set_pull(s->engine, pull_weight(set, s->step)));
   VQ_TRY(vq_engine_step(s->engine, s->boxes, learning_rate(set, s->step), &found));
   *report =
-      (vq_step_report){.step = ++s->step, .losses = s->prompts, .loss = found.tv_loss, .tv_loss = found.tv_loss};
+      (vq_step_report){.step = ++s->step, .losses = s->prompts, .loss = found.tv_loss + found.pull_loss,
+                       .tv_loss = found.tv_loss, .init_loss = found.pull_loss};
   for (int i = 0; i < s->prompts; i++) {
     report->prompt_loss[i] = found.losses[i];
-    report->loss += found.losses[i];
+    report->loss += isnan(found.losses[i]) ? 0 : found.losses[i]; /* a step whose losses are no numbers has failed */
   }
   report->seconds = seconds() - start;
   return VQ_OK;

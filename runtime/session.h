@@ -1,5 +1,5 @@
-/* session.h -- what a session holds, for the files that make up runtime's part of vqgen.h: session.c, the run, and
- * session_files.c, what of it is written and read.
+/* session.h -- what a session holds, for the files that make up runtime's part of vqgen.h: session.c, the run;
+ * session_prompts.c, what it is to show; session_files.c, what of it is written and read.
  */
 #ifndef VQ_RUNTIME_SESSION_H
 #define VQ_RUNTIME_SESSION_H
@@ -8,18 +8,13 @@
 #include "runtime/record.h"
 #include "vqgen.h"
 
-typedef struct session_prompt {
-  char *text;
-  double weight, stop;
-  int32_t *ids; /* [context_length] */
-} session_prompt;
 
 struct vq_session {
   vq_settings settings; /* its file names are copies */
   vq_network *vqgan, *clip;
   vq_tokenizer *tokenizer;
-  session_prompt prompt[VQ_MOST_PROMPTS];
-  int prompts;
+  vq_prompt prompt[VQ_MOST_PROMPTS]; /* their texts are copies */
+  int prompts, phases;
   int h, w, factor; /* latent rows and columns, pixels for each */
   int box_least, box_most;
   int32_t *boxes;
@@ -28,6 +23,14 @@ struct vq_session {
   int64_t step;
   uint8_t *watch; /* borrowed; NULL: nobody watches */
 };
+
+/* Can the prompts be meant? VQ_ERR_PROMPT, VQ_ERR_ARGUMENT, VQ_ERR_FILE. session_prompts.c */
+vq_status vq_session_check_prompts(vq_session *session);
+
+/* The features that they want, into the engine: those of texts and noise; and those of pictures, which depend on the
+ * run's seed. */
+vq_status vq_session_encode_texts(vq_session *session);
+vq_status vq_session_encode_pictures(vq_session *session);
 
 /* Does what is to be hidden fit? VQ_ERR_ARGUMENT. session_files.c */
 vq_status vq_session_check_metadata(const vq_session *session);

@@ -25,36 +25,35 @@ static vq_settings settings_of(const vq_session *s)
 /* How the z after `step` updates was made, as JSON; the caller frees it. */
 static vq_status describe(vq_session *s, int64_t step, char **text)
 {
-  vq_record_prompt prompts[VQ_MOST_PROMPTS];
   vq_settings settings = settings_of(s);
-  for (int i = 0; i < s->prompts; i++)
-    prompts[i] = (vq_record_prompt){s->prompt[i].text, s->prompt[i].weight, s->prompt[i].stop};
-  vq_record_parts parts = {&settings, prompts, s->prompts, &s->files, step};
+  vq_record_parts parts = {&settings, s->prompt, s->prompts, &s->files, step};
   return vq_record_write(text, &parts);
 }
 
 /* ---- pictures ---- */
 
-/* The prompts as they may be typed, joined by " | "; the caller frees it. *out NULL: there are none. */
+/* The texts as they may be typed, joined by " | "; the caller frees it. *out NULL: there are none. */
 static vq_status join_prompts(const vq_session *s, char **out)
 {
-  size_t bytes = 1;
+  size_t bytes = 0;
   *out = NULL;
   for (int i = 0; i < s->prompts; i++)
-    bytes += strlen(s->prompt[i].text) + 3 + 2 * 40;
-  char *title = s->prompts ? malloc(bytes) : NULL;
-  if (s->prompts && !title)
+    bytes += s->prompt[i].kind == VQ_PROMPT_TEXT ? strlen(s->prompt[i].text) + 3 + 2 * 40 : 0;
+  char *title = bytes ? malloc(bytes + 1) : NULL;
+  if (bytes && !title)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a title");
   size_t used = 0;
   for (int i = 0; i < s->prompts; i++) {
-    const session_prompt *p = &s->prompt[i];
+    const vq_prompt *p = &s->prompt[i];
     char weight[40], stop[40];
     bool stops = isfinite(p->stop);
+    if (p->kind != VQ_PROMPT_TEXT)
+      continue;
     vq_number_write(weight, sizeof weight, p->weight);
     vq_number_write(stop, sizeof stop, stops ? p->stop : 0);
-    used += (size_t)snprintf(title + used, bytes - used, "%s%s", i ? " | " : "", p->text);
+    used += (size_t)snprintf(title + used, bytes + 1 - used, "%s%s", used ? " | " : "", p->text);
     if (stops || strcmp(weight, "1"))
-      used += (size_t)snprintf(title + used, bytes - used, ":%s%s%s", weight, stops ? ":" : "", stops ? stop : "");
+      used += (size_t)snprintf(title + used, bytes + 1 - used, ":%s%s%s", weight, stops ? ":" : "", stops ? stop : "");
   }
   *out = title;
   return VQ_OK;
@@ -73,6 +72,8 @@ static vq_status notebook_fields(const vq_session *s, int64_t step, vq_notebook_
       .seed = set->seed,
       .input_images = set->start == VQ_START_FILE,
   };
+  for (int i = 0; i < s->prompts; i++)
+    f->input_images = f->input_images || s->prompt[i].kind == VQ_PROMPT_IMAGE;
   return VQ_OK;
 }
 
@@ -186,10 +187,13 @@ static vq_status same_prompts(const vq_session *s, const vq_run_record *r)
 {
   bool same = vq_record_prompts(r) == s->prompts;
   for (int i = 0; same && i < s->prompts; i++) {
-    vq_record_prompt p = vq_record_prompt_at(r, i);
-    const session_prompt *q = &s->prompt[i];
-    same = !strcmp(p.text, q->text) && !memcmp(&p.weight, &q->weight, sizeof p.weight) &&
+    vq_prompt p = vq_record_prompt_at(r, i);
+    const vq_prompt *q = &s->prompt[i];
+    vq_identity file;
+    same = p.kind == q->kind && p.phase == q->phase && !memcmp(&p.weight, &q->weight, sizeof p.weight) &&
            !memcmp(&p.stop, &q->stop, sizeof p.stop);
+    same = same && (vq_record_prompt_file(r, i, &file) ? vq_identity_same(&file, &s->files.picture[i])
+                                                       : !strcmp(p.text, q->text));
   }
   return same ? VQ_OK : vq_fail(VQ_ERR_ARGUMENT, "the snapshot is of a run with other prompts");
 }

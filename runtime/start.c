@@ -1,4 +1,4 @@
-/* start.c -- where z begins: random tokens, gray, random pixels, a picture, a saved z. */
+/* start.c -- where z begins: random tokens, gray, random pixels, gradients, a picture, a saved z. */
 #include "runtime/start.h"
 
 #include "base/rng.h"
@@ -6,6 +6,7 @@
 #include "runtime/perceive.h"
 #include "runtime/resize.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,11 @@ static vq_status read_picture(vq_image *out, const vq_settings *s, int width, in
 
 vq_status vq_start_check(const vq_settings *s, const vq_network *vqgan, int h, int w)
 {
+  bool encoded = s->start != VQ_START_RANDOM && !(s->start == VQ_START_FILE && is_latent(s->start_file));
+  if (s->gumbel_noise && (!encoded || !vq_network_vqgan(vqgan)->gumbel))
+    return vq_fail(VQ_ERR_ARGUMENT, "there is no Gumbel noise to draw (--gumbel-noise): %s",
+                   encoded ? "only a GumbelVQ's encoder has it, and this VQGAN takes the nearest code"
+                           : "this start is not encoded");
   if (s->start != VQ_START_FILE)
     return VQ_OK;
   if (is_latent(s->start_file)) {
@@ -74,6 +80,22 @@ static vq_status random_tokens(const vq_settings *s, const vq_network *vqgan, in
   return status;
 }
 
+/* nerdyrodent's: red from 0 to a level of 1 ... 254, green from 0 to one of 2 ... 254 downwards, blue from one of 0 ... 254 to one
+ * of 3 ... 127, whole levels. */
+static void gradients(const vq_settings *s, int width, int height, vq_real *pixels)
+{
+  double from[3] = {0, 0, (double)vq_rng_below(s->seed, VQ_RNG_START, 0, 0, 255)};
+  double to[3] = {1 + (double)vq_rng_below(s->seed, VQ_RNG_START, 0, 1, 254),
+                  2 + (double)vq_rng_below(s->seed, VQ_RNG_START, 0, 2, 253),
+                  3 + (double)vq_rng_below(s->seed, VQ_RNG_START, 0, 3, 125)};
+  for (int y = 0; y < height; y++)
+    for (int x = 0; x < width; x++)
+      for (int c = 0; c < 3; c++) {
+        double t = c == 0 ? (width > 1 ? (double)x / (width - 1) : 0) : height > 1 ? (double)y / (height - 1) : 0;
+        pixels[(y * width + x) * 3 + c] = (vq_real)(floor(from[c] + (to[c] - from[c]) * t) / 127.5 - 1);
+      }
+}
+
 /* The picture that is to be encoded, [H,W,3] in [-1,1]. */
 static vq_status paint(const vq_settings *s, int width, int height, vq_real *pixels)
 {
@@ -88,6 +110,7 @@ static vq_status paint(const vq_settings *s, int width, int height, vq_real *pix
     for (size_t i = 0; i < count; i++)
       pixels[i] = (vq_real)(vq_rng_below(s->seed, VQ_RNG_START, 0, i, 256) / 127.5 - 1);
     return VQ_OK;
+  case VQ_START_GRADIENT: gradients(s, width, height, pixels); return VQ_OK;
   case VQ_START_FILE:
     VQ_TRY(read_picture(&image, s, width, height));
     for (size_t i = 0; i < count; i++)
@@ -112,7 +135,7 @@ vq_status vq_start_make(const vq_settings *s, const vq_network *vqgan, int h, in
     vq_real *pixels = malloc((size_t)width * (size_t)height * 3 * sizeof *pixels);
     status = pixels ? paint(s, width, height, pixels) : vq_fail(VQ_ERR_MEMORY, "no memory for a starting picture");
     if (!status)
-      status = vq_encode_pixels(vqgan, pixels, width, height, s->threads, &latent);
+      status = vq_encode_pixels(vqgan, pixels, width, height, s->gumbel_noise ? &s->seed : NULL, s->threads, &latent);
     free(pixels);
     VQ_TRY(status);
   }

@@ -33,7 +33,7 @@ static const refusal refusals[] = {
     {2, "vqgen \"TEXT\"", {"-p", "a cat"}},
     {2, "-n N", {"a", "-i", "3"}},
     {2, "--init PICTURE", {"a", "-ii", "x.png"}},
-    {2, "--init-weight, which is not in this version yet", {"a", "-iw", "1"}},
+    {2, "--init-weight zero-decay:X", {"a", "-iw", "1"}},
     {2, "--cutouts N", {"a", "-cuts", "3"}},
     {2, "--seed N", {"a", "-sd", "3"}},
     {2, "--clip FILE", {"a", "-m", "ViT-B/32"}},
@@ -63,7 +63,6 @@ static const refusal refusals[] = {
     {2, "--device cuda is not in this version yet", {"a", "--device", "cuda"}},
     {2, "--device cuda:1 is not in this version yet", {"a", "--device=cuda:1"}},
     {2, "--precision bf16 is not in this version yet", {"a", "--precision", "bf16"}},
-    {2, "--init gradient is not in this version yet", {"a", "--init", "gradient"}},
     {1, "no network of that name", {"embed", "--text", "a", "--clip", "ViT-B/0"}},
     {2, "no checkpoint given", {"convert", "-o", "x.safetensors"}},
     {2, "no -o", {"convert", "x.ckpt"}},
@@ -108,9 +107,7 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--optimizer",  "--cutout-chunk", "--init-weight",
-      "--ema",        "--image-prompt", "--mask",    "--noise-prompt", "--phase-every",
-      "--zoom-scale", "--zoom",         "--preview",      "--print-tape",
+      "--optimizer", "--cutout-chunk", "--ema", "--mask", "--zoom-scale", "--zoom", "--preview", "--print-tape",
   };
   static const char *const subcommands[] = {"batch", "doctor"};
   char want[96];

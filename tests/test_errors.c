@@ -469,13 +469,6 @@ static vq_status start_gif(void)
   return with_start(FILE_OF("start.gif", "GIF89a\1\0\1\0\0\0\0;"));
 }
 
-static vq_status phases(void)
-{
-  vq_prompt *prompts;
-  int count;
-  return vq_prompts_parse(&prompts, &count, "first ^ second");
-}
-
 /* One op on a tape of its own. */
 static vq_status on_tape(vq_tensor *(*op)(vq_tape *t))
 {
@@ -618,7 +611,6 @@ static const struct error_case {
     CASE(VQ_ERR_NAN, nan_trapped, "layer_norm: its output"),
     CASE(VQ_ERR_NAN, nan_trapped_early, "linear: its output"),
     CASE(VQ_ERR_UNSUPPORTED, start_gif, "start.gif", "GIF"),
-    CASE(VQ_ERR_UNSUPPORTED, phases, "^"),
     CASE(VQ_ERR_SHAPE, shapes, "linear", "[4,3]", "[2,5]"),
     CASE(VQ_ERR_GRADIENT, gradient, "quantise", "input 1"),
     CASE(VQ_ERR_DEVICE, device_lost, "device number 0"),

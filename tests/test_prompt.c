@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <locale.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct row {
@@ -78,6 +79,73 @@ Test(prompt, several)
   vq_prompts_free(p, n);
 }
 
+Test(prompt, phases)
+{
+  static const struct {
+    const char *text;
+    double weight;
+    int phase;
+  } want[] = {{"dawn", 2, 0}, {"mist", 1, 0}, {"noon^", 1, 1}, {"dusk", -1, 2}};
+  vq_prompt *p;
+  int n;
+  cr_assert(vq_prompts_parse(&p, &n, "dawn:2 | mist ^ noon\\^ ^dusk:-1") == VQ_OK, "%s", vq_error_message());
+  cr_assert(n == 4);
+  for (int i = 0; i < n; i++)
+    cr_expect(!strcmp(p[i].text, want[i].text) && p[i].weight == want[i].weight && p[i].phase == want[i].phase &&
+                  p[i].kind == VQ_PROMPT_TEXT,
+              "%d is \"%s\" %g in phase %d", i, p[i].text, p[i].weight, p[i].phase);
+  vq_prompts_free(p, n);
+  cr_assert(vq_prompts_parse(&p, &n, "always") == VQ_OK);
+  cr_expect(p[0].phase == VQ_EVERY_PHASE);
+  vq_prompts_free(p, n);
+}
+
+/* Of a picture's name, | and ^ are letters. */
+Test(prompt, of_other_kinds)
+{
+  static const struct {
+    vq_prompt_kind kind;
+    const char *argument, *text;
+    double weight, stop;
+  } good[] = {
+      {VQ_PROMPT_IMAGE, "a|b^c.png", "a|b^c.png", 1, -INFINITY},
+      {VQ_PROMPT_IMAGE, "dir/a.png:0.5:-2", "dir/a.png", 0.5, -2},
+      {VQ_PROMPT_IMAGE, "10\\:30.png:2", "10:30.png", 2, -INFINITY},
+      {VQ_PROMPT_NOISE, "17", "17", 1, -INFINITY},
+      {VQ_PROMPT_NOISE, "17:-0.5", "17", -0.5, -INFINITY},
+  };
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+    vq_prompt p;
+    cr_assert(vq_prompt_parse(&p, good[i].kind, good[i].argument) == VQ_OK, "%s", vq_error_message());
+    cr_expect(p.kind == good[i].kind && !strcmp(p.text, good[i].text) && p.weight == good[i].weight &&
+                  p.stop == good[i].stop && p.phase == VQ_EVERY_PHASE && vq_prompt_check(&p) == VQ_OK,
+              "\"%s\" is read as \"%s\" %g %g", good[i].argument, p.text, p.weight, p.stop);
+    free((char *)p.text);
+  }
+}
+
+Test(prompt, that_cannot_be_meant)
+{
+  static const struct {
+    vq_prompt prompt;
+    const char *says;
+  } bad[] = {
+      {{VQ_PROMPT_TEXT, "fog", -1, 0.5, VQ_EVERY_PHASE}, "never push"},
+      {{VQ_PROMPT_TEXT, "fog", 1, 5, VQ_EVERY_PHASE}, "never pull"},
+      {{VQ_PROMPT_TEXT, "fog", NAN, 0, VQ_EVERY_PHASE}, "finite"},
+      {{VQ_PROMPT_TEXT, "fog", 1, NAN, VQ_EVERY_PHASE}, "finite"},
+      {{VQ_PROMPT_TEXT, "fog", 1, 0, -2}, "phase"},
+      {{VQ_PROMPT_IMAGE, "a.png", 1, 0, 2}, "phase"},
+      {{VQ_PROMPT_IMAGE, "https://example.org/a.png", 1, -INFINITY, VQ_EVERY_PHASE}, "downloaded"},
+      {{VQ_PROMPT_NOISE, "many", 1, -INFINITY, VQ_EVERY_PHASE}, "SEED"},
+      {{VQ_PROMPT_NOISE, "-1", 1, -INFINITY, VQ_EVERY_PHASE}, "SEED"},
+      {{VQ_PROMPT_NOISE, "12345678901234567890", 1, -INFINITY, VQ_EVERY_PHASE}, "SEED"},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    cr_expect(vq_prompt_check(&bad[i].prompt) != VQ_OK && strstr(vq_error_message(), bad[i].says), "row %d: %s", (int)i,
+              vq_error_message());
+}
+
 Test(prompt, refused)
 {
   static const struct {
@@ -96,7 +164,9 @@ Test(prompt, refused)
       {"a:1e999", "weight", VQ_ERR_PROMPT},
       {"a:1:inf", "stop", VQ_ERR_PROMPT},
       {"a:1:nan", "stop", VQ_ERR_PROMPT},
-      {"dawn^dusk", "phases", VQ_ERR_UNSUPPORTED},
+      {"dawn^", "no text", VQ_ERR_PROMPT},
+      {"^dusk", "no text", VQ_ERR_PROMPT},
+      {"dawn^|dusk", "no text", VQ_ERR_PROMPT},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     vq_prompt *p;

@@ -107,9 +107,14 @@ Test(record, texts_are_utf8)
 
 static char *record_of(const vq_settings *s)
 {
-  vq_record_prompt prompt[2] = {{"ein \"roter\" Kreis, \xc3\xbc", 1.5, VQ_NO_STOP}, {"fog", -0.1, -0.25}};
-  vq_record_files files = {{{"one", {"a.safetensors", 12, 0xdeadbeef}, 0xc0ffee}, {"two", {"b", 7, 1}, 0}}, {{""}}};
-  vq_record_parts parts = {s, prompt, 2, &files, 42};
+  vq_prompt prompt[4] = {{VQ_PROMPT_TEXT, "ein \"roter\" Kreis, \xc3\xbc", 1.5, VQ_NO_STOP, VQ_EVERY_PHASE},
+                         {VQ_PROMPT_TEXT, "fog", -0.1, -0.25, 1},
+                         {VQ_PROMPT_IMAGE, "/somewhere/sea.jpg", 2, VQ_NO_STOP, VQ_EVERY_PHASE},
+                         {VQ_PROMPT_NOISE, "77", 0.25, VQ_NO_STOP, VQ_EVERY_PHASE}};
+  vq_record_files files = {{{"one", {"a.safetensors", 12, 0xdeadbeef}, 0xc0ffee}, {"two", {"b", 7, 1}, 0}},
+                           {{""}},
+                           {{""}, {""}, {"sea.jpg", 99, 0xabc}}};
+  vq_record_parts parts = {s, prompt, 4, &files, 42};
   if (s->start == VQ_START_FILE)
     expect_ok(vq_identify(&files.file[0], s->start_file));
   char *text;
@@ -158,11 +163,17 @@ Test(record, carries_prompts_networks_and_files)
   put_file(in_scratch("other.png"), "123456789", 9);
   expect_ok(vq_identify(&same, in_scratch("other.png")));
   cr_expect(vq_identity_same(&file, &same));
-  cr_expect(vq_record_prompts(r) == 2 && vq_record_step(r) == 42);
-  vq_record_prompt p = vq_record_prompt_at(r, 0);
+  cr_expect(vq_record_prompts(r) == 4 && vq_record_step(r) == 42);
+  vq_prompt p = vq_record_prompt_at(r, 0);
   cr_expect(!strcmp(p.text, "ein \"roter\" Kreis, \xc3\xbc") && p.weight == 1.5 && isinf(p.stop));
   p = vq_record_prompt_at(r, 1);
-  cr_expect(!strcmp(p.text, "fog") && p.weight == -0.1 && p.stop == -0.25);
+  cr_expect(!strcmp(p.text, "fog") && p.weight == -0.1 && p.stop == -0.25 && p.phase == 1);
+  cr_expect(p.kind == VQ_PROMPT_TEXT && !vq_record_prompt_file(r, 1, &file));
+  p = vq_record_prompt_at(r, 2);
+  cr_expect(p.kind == VQ_PROMPT_IMAGE && !strcmp(p.text, "sea.jpg") && p.weight == 2 && p.phase == VQ_EVERY_PHASE);
+  cr_expect(vq_record_prompt_file(r, 2, &file) && file.crc == 0xabc && file.bytes == 99);
+  p = vq_record_prompt_at(r, 3);
+  cr_expect(p.kind == VQ_PROMPT_NOISE && !strcmp(p.text, "77") && p.weight == 0.25);
   vq_record_network_at(r, VQ_NETWORK_VQGAN, &net);
   cr_expect(!strcmp(net.name, "one") && !strcmp(net.file.name, "a.safetensors") && net.file.crc == 0xdeadbeef &&
             net.settings == 0xc0ffee);
@@ -186,6 +197,9 @@ Test(record, refuses_what_is_none)
       {VQ_ERR_FORMAT, "{", "[", "not JSON"},
       {VQ_ERR_FORMAT, "\"step\":42", "\"step\":-1", "step"},
       {VQ_ERR_FORMAT, "\"prompts\":[[", "\"prompts\":[[1,", "prompts"},
+      {VQ_ERR_FORMAT, "\"phase\":1", "\"phase\":-1", "prompts"},
+      {VQ_ERR_FORMAT, "\"noise\":true", "\"noise\":1", "prompts"},
+      {VQ_ERR_FORMAT, "{\"file\":\"sea.jpg\"", "{\"file\":\"../sea\"", "prompts"},
       {VQ_ERR_FORMAT, "a.safetensors", "../a", "vqgan"},
       {VQ_ERR_FORMAT, "\"init\":\"random\"", "\"init\":\"/etc/hostname\"", "init: it says where"},
       {VQ_ERR_UNSUPPORTED, "\"fit\"", "\"fitness\"", "fitness"},
@@ -245,7 +259,7 @@ Test(record, survives_damage)
 Test(record, no_option_is_forgotten)
 {
   static const char *const harmless[] = {"count", "output", "snapshot", "snapshot-every", "frames", "video",
-                                         "video-every", "fps", "force", "save-every", "recipe", "explain", "threads", "device",
+                                         "video-every", "fps", "force", "save-every", "recipe", "explain", "image-prompt", "noise-prompt", "threads", "device",
                                          "precision", "strict", "trap", "plan", "json", "progress", "help",
                                          /* which networks is in the record, by name and checksum */
                                          "vqgan", "clip", "config", "vocab"};

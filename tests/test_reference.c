@@ -418,7 +418,7 @@ ParameterizedTest(int *number, reference, encoder)
     pixels.value[i] = pixels.value[i] < -1 ? -1 : pixels.value[i] > 1 ? 1 : pixels.value[i];
   cr_assert(!vq_compute(encode, &job, 2), "%s", vq_error_message());
   vq_real *x = reals(&pixels);
-  cr_assert(!vq_encode_pixels(vqgan, x, (int)pixels.dim[2], (int)pixels.dim[1], 2, &latent), "%s",
+  cr_assert(!vq_encode_pixels(vqgan, x, (int)pixels.dim[2], (int)pixels.dim[1], NULL, 2, &latent), "%s",
             vq_error_message());
   expect_equal("tokens", latent.ids, load(c->prefix, *number ? "encode_argmax_nonoise" : "encode_indices"));
   if (!*number)

@@ -306,10 +306,10 @@ Test(session, weights_and_stops)
   cr_expect(loss > 0 && moved);
   cr_expect(fabs(push(2, VQ_NO_STOP, &moved) - 2 * loss) < 1e-6 && moved);
   cr_expect(fabs(push(-1, VQ_NO_STOP, &moved) + loss) < 1e-6 && moved, "a negative weight is a negative loss");
-  cr_expect(fabs(push(1, 10, &moved) - loss) < 1e-6 && !moved, "below its stop a prompt does not push");
+  cr_expect(fabs(push(1, 4.9, &moved) - loss) < 1e-6 && !moved, "below its stop a prompt does not push");
   push(1, 0.001, &moved);
   cr_expect(moved, "above its stop it does");
-  push(-1, 0, &moved);
+  push(-1, -0.001, &moved);
   cr_expect(!moved, "a negative prompt's distance is compared negated");
   push(-1, -10, &moved);
   cr_expect(moved);

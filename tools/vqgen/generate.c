@@ -103,7 +103,7 @@ static vq_status find_snapshot(run *r)
   if (!a->snapshot)
     return VQ_OK;
   VQ_TRY(vq_output_check(a->snapshot));
-  r->note = origin_note(&a->settings, output, a->save_every, a->snapshot_every);
+  r->note = origin_note(&a->settings, a->prompt, a->prompts, output, a->save_every, a->snapshot_every);
   return r->note ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a snapshot's note");
 }
 
@@ -283,14 +283,13 @@ const command command_generate = {
     .text =
         "Makes a picture. The word generate may be left out.\n\n"
         "A prompt is text[:weight[:stop]]. A negative weight pushes away; stop is the loss below which a prompt "
-        "pulls no further. Several prompts work together, given as several arguments or separated by |. The "
+        "pulls no further. Several prompts work together, given as several arguments or separated by |; ^ separates "
+        "phases, which follow each other (--phase-every). The "
         "characters \\: \\| \\^ are meant literally, and - reads prompts from standard input.\n\n"
         "The picture's path is printed to standard output, all else to standard error. Ctrl-C and SIGTERM end a "
         "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
         "the networks in use.\n\n"
-        "Not in this version yet: --recipe, --optimizer, --augment, --cutout-chunk, --init-weight, --ema, "
-        "--image-prompt, --noise-prompt, --phase-every, --mask, --zoom, "
-        "--preview, --config, --print-tape.",
+        "Not in this version yet: --optimizer, --cutout-chunk, --ema, --mask, --zoom, --preview, --print-tape.",
     .examples = "  vqgen \"a red circle on a blue background\"\n"
                 "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"
                 "  vqgen -n -1 --progress json \"a boat with a red sail\" > progress.jsonl\n",

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char *const names_later_options =
-    "optimizer|noise|cutout-chunk|init-weight|ema|image-prompt|noise-prompt|phase-every|mask|"
+    "optimizer|noise|cutout-chunk|ema|mask|"
     "zoom|preview|print-tape";
 
 const char *const names_later_commands = "batch|doctor";
@@ -23,14 +23,14 @@ static const struct {
     {"-se", "--save_every", "--save-every N"},
     {NULL, "--display_freq", "--save-every N"},
     {"-ii", "--init_image", "--init PICTURE"},
-    {"-in", "--init_noise", "--init pixels"},
-    {"-iw", "--init_weight", LATER("--init-weight")},
-    {"-ip", "--image_prompts", LATER("--image-prompt")},
+    {"-in", "--init_noise", "--init pixels or --init gradient"},
+    {"-iw", "--init_weight", "--init-weight zero-decay:X"},
+    {"-ip", "--image_prompts", "--image-prompt PICTURE"},
     {"-m", "--clip_model", "--clip FILE"},
     {"-conf", "--vqgan_config", "--config YAML"},
     {"-ckpt", "--vqgan_checkpoint", "--vqgan FILE"},
-    {"-nps", "--noise_prompt_seeds", LATER("--noise-prompt")},
-    {"-npw", "--noise_prompt_weights", LATER("--noise-prompt")},
+    {"-nps", "--noise_prompt_seeds", "--noise-prompt SEED[:WEIGHT]"},
+    {"-npw", "--noise_prompt_weights", "--noise-prompt SEED[:WEIGHT]"},
     {"-lr", "--learning_rate", "--lr X"},
     {NULL, "--step_size", "--lr X"},
     {"-cutm", "--cut_method", "--cut-method NAME"},
@@ -51,7 +51,7 @@ static const struct {
     {"-zsc", "--zoom_scale", LATER("--zoom")},
     {"-zsx", "--zoom_shift_x", LATER("--zoom")},
     {"-zsy", "--zoom_shift_y", LATER("--zoom")},
-    {"-cpe", "--change_prompt_every", LATER("--phase-every")},
+    {"-cpe", "--change_prompt_every", "--phase-every N"},
     {"-d", "--deterministic", "nothing, the same seed always gives the same picture"},
     {"-aug", "--augments", "--augment LIST"},
     {"-cd", "--cuda_device", "--device NAME"},

@@ -230,6 +230,26 @@ vq_status origin_settings(origin *o, vq_settings *s)
   return VQ_OK;
 }
 
+/* What a snapshot's note calls the place of a prompt's picture. */
+static const char *prompt_key(int i, char key[32])
+{
+  snprintf(key, 32, "prompt_%d", i);
+  return key;
+}
+
+vq_status origin_prompt_text(const origin *o, int i, vq_prompt *prompt)
+{
+  char key[32];
+  vq_identity file;
+  bool picture = vq_record_prompt_file(o->record, i, &file);
+  prompt->text = picture ? find_file(o, prompt_key(i, key), &file) : strdup(prompt->text);
+  if (!prompt->text && picture)
+    return vq_fail(VQ_ERR_FILE, "%s was made with the picture prompt %s (%lld bytes, CRC-32 %08x), which is neither beside it "
+                                "nor here: put it there, or give other prompts",
+                   o->path, file.name, (long long)file.bytes, (unsigned)file.crc);
+  return prompt->text ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a prompt");
+}
+
 /* ---- what is said ---- */
 
 /* The options that are not as they were, as "--seed, --lr". */
@@ -357,7 +377,8 @@ static void note_path(json_t *note, const char *key, const char *path)
                       json_string(absolute)); /* one that is not UTF-8 is left out, and to be given again */
 }
 
-char *origin_note(const vq_settings *s, const char *output, int64_t save_every, int64_t snapshot_every)
+char *origin_note(const vq_settings *s, const vq_prompt *prompt, int prompts, const char *output, int64_t save_every,
+                  int64_t snapshot_every)
 {
   int count;
   const vq_field *field = vq_fields(&count);
@@ -369,6 +390,9 @@ char *origin_note(const vq_settings *s, const char *output, int64_t save_every, 
   note_path(note, "output", output);
   for (int i = 0; i < count; i++)
     note_path(note, field[i].name, field[i].file ? field[i].file(s) : NULL);
+  for (int i = 0; i < prompts; i++)
+    if (prompt[i].kind == VQ_PROMPT_IMAGE)
+      note_path(note, prompt_key(i, (char[32]){0}), prompt[i].text);
   json_object_set_new(note, "save_every", json_integer(save_every));
   json_object_set_new(note, "snapshot_every", json_integer(snapshot_every));
   char *text = json_dumps(note, JSON_COMPACT);

@@ -30,6 +30,10 @@ vq_status origin_networks(origin *o, network_options *n);
 /* The settings, the files that they name looked for beside the picture, in the present folder, and where they lay. */
 vq_status origin_settings(origin *o, vq_settings *s);
 
+/* Makes the text of prompt number i, as the record has it, the caller's own: a picture's is its path, looked for in the
+ * same places. VQ_ERR_FILE: not found; VQ_ERR_MEMORY */
+vq_status origin_prompt_text(const origin *o, int i, vq_prompt *prompt);
+
 /* A number of the note, if it has one, and a text; NULL. */
 void origin_noted_count(const origin *o, const char *key, int64_t *count);
 const char *origin_noted(const origin *o, const char *key);
@@ -41,6 +45,7 @@ void origin_tell(const origin *o, const vq_settings *s, bool other_prompts);
 void origin_compare(const origin *o, const char *made);
 
 /* The note of a snapshot of a run with these settings that is to write there; the caller frees it. */
-char *origin_note(const vq_settings *s, const char *output, int64_t save_every, int64_t snapshot_every);
+char *origin_note(const vq_settings *s, const vq_prompt *prompt, int prompts, const char *output, int64_t save_every,
+                  int64_t snapshot_every);
 
 #endif

@@ -85,6 +85,10 @@ static void emit_start(const request *r, const char *output)
     json_array_append_new(p, text(r->prompt[i].text));
     json_array_append_new(p, number(r->prompt[i].weight));
     json_array_append_new(p, number(r->prompt[i].stop));
+    if (r->prompt[i].kind != VQ_PROMPT_TEXT)
+      json_array_append_new(p, json_string(r->prompt[i].kind == VQ_PROMPT_IMAGE ? "image" : "noise"));
+    else if (r->prompt[i].phase != VQ_EVERY_PHASE)
+      json_array_append_new(p, json_integer(r->prompt[i].phase));
     json_array_append_new(prompts, p);
   }
   json_object_set_new(o, "version", json_string(vq_version()));
@@ -111,6 +115,7 @@ static void emit_step(const progress *p, const vq_step_report *r)
   json_object_set_new(o, "loss", number(r->loss));
   json_object_set_new(o, "losses", losses);
   json_object_set_new(o, "tv", number(r->tv_loss));
+  json_object_set_new(o, "init", number(r->init_loss));
   json_object_set_new(o, "seconds", number(r->seconds));
   json_object_set_new(o, "eta", number(left(p, r)));
   emit(o);
@@ -187,19 +192,22 @@ void progress_start(progress *p, const request *r, const char *output)
   if (s->steps >= 0)
     snprintf(steps, sizeof steps, "%lld steps", (long long)s->steps);
   for (int i = 0; i < r->prompts; i++) {
-    fprintf(stderr, "%s \"%s\"  weight %g", r->prompts == 1 || i == 0 ? "prompt  " : "        ", r->prompt[i].text,
-            r->prompt[i].weight);
+    static const char *const kinds[] = {"", "picture ", "noise "};
+    fprintf(stderr, "%s %s\"%s\"  weight %g", i == 0 ? "prompt  " : "        ", kinds[r->prompt[i].kind],
+            r->prompt[i].text, r->prompt[i].weight);
+    if (r->prompt[i].phase != VQ_EVERY_PHASE)
+      fprintf(stderr, ", phase %d", r->prompt[i].phase + 1);
     if (isfinite(r->prompt[i].stop))
       fprintf(stderr, ", stop %g", r->prompt[i].stop);
     fputc('\n', stderr);
   }
   fprintf(stderr, "picture  %dx%d, %s, %d cutouts, lr %g %s\n", s->width, s->height, steps, s->cutouts, s->lr,
           schedule);
-  fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, r->seed_given ? "" : " (drawn)");
+  fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, request_given(r, "seed") || r->origin.path ? "" : " (drawn)");
   fprintf(stderr, "networks %s, %s\n", s->vqgan, s->clip);
   fprintf(stderr, "output   %s\n", output);
   if (r->origin.path)
-    origin_tell(&r->origin, s, r->words.count > 1);
+    origin_tell(&r->origin, s, r->words.count > 1 || r->images.count || r->noises.count);
   if (p->kind == PROGRESS_JSON)
     emit_start(r, output);
   p->started = now();
@@ -236,9 +244,14 @@ void progress_losses(progress *p, const vq_step_report *r)
   progress_clear(p);
   fprintf(stderr, "step %lld  loss %.4f = prompts", (long long)r->step, r->loss);
   for (int i = 0; i < r->losses; i++)
-    fprintf(stderr, "%s%.4f", i ? ", " : " ", r->prompt_loss[i]);
+    if (isnan(r->prompt_loss[i]))
+      fprintf(stderr, "%s-", i ? ", " : " "); /* it rests in this phase */
+    else
+      fprintf(stderr, "%s%.4f", i ? ", " : " ", r->prompt_loss[i]);
   if (r->tv_loss != 0)
     fprintf(stderr, " + total variation %.4f", r->tv_loss);
+  if (r->init_loss != 0)
+    fprintf(stderr, " + start %.4f", r->init_loss);
   fputc('\n', stderr);
 }
 

@@ -2,7 +2,7 @@
  * stdout:
  *
  *   {"event":"start", every setting}
- *   {"event":"step","step":1,"steps":100,"loss":0.9,"losses":[0.88],"tv":0.02,"seconds":0.05,"eta":4.9}
+ *   {"event":"step","step":1,"steps":100,"loss":0.9,"losses":[0.88],"tv":0.02,"init":0,"seconds":0.05,"eta":4.9}
  *   {"event":"saved","file":"progress.png","step":50}
  *   {"event":"done","file":"a-cat.png","step":100,"seconds":5.2,"interrupted":false}
  *   {"event":"error","code":"VQ_ERR_NAN","message":"..."}

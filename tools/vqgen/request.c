@@ -16,24 +16,44 @@
 /* Rows of options that are settings: read, and described in --help, by runtime/fields.h. */
 static vq_status set_field(const option *o, const char *value)
 {
-  return vq_field_read(vq_field_find(o->name), o->to, value);
+  request *r = o->to;
+  int count;
+  const vq_field *field = vq_field_find(o->name);
+  r->given[field - vq_fields(&count)] = true;
+  return vq_field_read(field, &r->settings, value);
 }
 
-static vq_status set_seed(const option *o, const char *value)
+static vq_status set_snapshot_every(const option *o, const char *value)
 {
   request *r = o->to;
-  r->seed_given = true;
-  return vq_field_read(vq_field_find("seed"), &r->settings, value);
+  option count = *o;
+  count.to = &r->snapshot_every;
+  r->snapshot_every_given = true;
+  return set_count(&count, value);
 }
 
-static vq_status set_steps(const option *o, const char *value)
+static vq_status set_video_every(const option *o, const char *value)
 {
   request *r = o->to;
-  r->steps_given = true;
-  return vq_field_read(vq_field_find("steps"), &r->settings, value);
+  option count = *o;
+  count.to = &r->video_every;
+  r->video_every_given = true;
+  return set_count(&count, value);
 }
 
-#define MOST_FIELDS 128
+static vq_status set_gumbel_noise(const option *o, const char *value)
+{
+  (void)value;
+  return set_field(o, "yes");
+}
+
+bool request_given(const request *r, const char *field)
+{
+  int count;
+  return r->given[vq_field_find(field) - vq_fields(&count)];
+}
+
+#define MOST_FIELDS REQUEST_FIELDS
 
 /* Each field's text now: the default that --help tells. */
 typedef struct defaults {
@@ -66,7 +86,7 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
   describe(&d, s);
 #define FIELD(letter, name, argument, help)                   \
   {                                                           \
-    letter, name, argument, set_field, s, help, now(&d, name) \
+    letter, name, argument, set_field, r, help, now(&d, name) \
   }
   const option table[] = {
       {.help = "The picture:"},
@@ -78,9 +98,8 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        .help = "replace FILE if there is one, and take networks that "
                "were not made for each other"},
       FIELD('s', "size", "WxH", "pixels, floored to whole tokens of the VQGAN"),
-      {'n', "steps", "N", set_steps, r,
-       "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the picture saved", now(&d, "steps")},
-      {0, "seed", "N", set_seed, r, "the same number gives the same picture", "drawn, and told"},
+      FIELD('n', "steps", "N", "updates; -1: until it is stopped by Ctrl-C or SIGTERM, with the picture saved"),
+      {0, "seed", "N", set_field, r, "the same number gives the same picture", "drawn, and told"},
       {0, "count", "N", set_integer, &r->count,
        "N pictures, one after the other, with the networks read once: each has the next seed, and FILE a number",
        "1", 1, 100000},
@@ -98,12 +117,12 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        "write the picture of each step there, 000000.png, 000001.png ..."},
       {0, "video", "FILE", set_text, &r->video,
        "make a video of them, by ffmpeg: .mp4, .mkv, .mov, .webm, .gif; or an animated PNG without it: .apng"},
-      {0, "video-every", "N", set_count, &r->video_every, "frames and video show every N-th step, and the last",
+      {0, "video-every", "N", set_video_every, r, "frames and video show every N-th step, and the last",
        "1", 1, 1e9},
       {0, "fps", "X", set_number, &r->fps, "frames a second", "10 to 30, as 15 seconds want", 0.01, 600},
       {0, "snapshot", "FILE", set_text, &r->snapshot,
        "write all that `vqgen resume FILE` needs to go on, and again at the end"},
-      {0, "snapshot-every", "N", set_count, &r->snapshot_every, "so often", "100", 1, 1e9},
+      {0, "snapshot-every", "N", set_snapshot_every, r, "so often", "100", 1, 1e9},
       {.help = "How it is searched:"},
       {0, "recipe", "NAME", set_text, &r->recipe,
        "begin with the settings of another tool: notebook, crowson, nerdyrodent; own: the networks' own", "own"},
@@ -120,10 +139,21 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
             "what is done to each cutout, NAME[:PROBABILITY][:KEY=VALUE...],...: flip, sharpness, affine, rotation, perspective, jitter, "
             "erase, noise, clamp; none. --recipe notebook --explain shows one"),
       FIELD(0, "tv-weight", "X", "weight of the total variation: against speckle"),
-      {0, "init", "random|gray|pixels|FILE", set_field, s,
-       "where it begins; FILE is a picture, or what `vqgen encode` has written", now(&d, "init"),
-       .later = "gradient"},
+      FIELD(0, "init-weight", "[KIND:]X",
+            "hold z by its squared distance: start:X, to where it began; zero-decay:X, to 0, less and less"),
+      FIELD(0, "init", "random|gray|pixels|gradient|FILE",
+            "where it begins; FILE is a picture, or what `vqgen encode` has written"),
       FIELD(0, "fit", "crop|pad|stretch", "how a picture of another shape begins"),
+      {.name = "gumbel-noise",
+       .set = set_gumbel_noise,
+       .to = r,
+       .help = "draw the start's tokens as GumbelVQ's published encoder does, and do not take the likeliest"},
+      {.help = "What it is to show, besides texts:"},
+      {0, "image-prompt", "IMAGE[:W[:STOP]]", set_words, &r->images,
+       "a picture to look like, by its own cutouts; again for more"},
+      {0, "noise-prompt", "SEED[:W[:STOP]]", set_words, &r->noises, "a random direction of CLIP's space; again for more"},
+      FIELD(0, "phase-every", "N",
+            "with phases, \"dawn ^ noon ^ dusk\": the steps of each; after the last comes the first. Pictures and noise stay"),
       {.help = "With what:"},
       {0, "vqgan", "FILE|NAME", set_network, &r->network.vqgan, "the VQGAN, converted or as published", s->vqgan},
       {0, "clip", "FILE|NAME", set_network, &r->network.clip, "the CLIP, converted or as published", s->clip},
@@ -185,16 +215,29 @@ static vq_status add_prompts(request *r, const char *argument)
   return VQ_OK;
 }
 
+/* Pictures or noise. */
+static vq_status add_others(request *r, const words *list, vq_prompt_kind kind)
+{
+  vq_prompt *all = realloc(r->prompt, (size_t)(r->prompts + list->count + 1) * sizeof *all);
+  if (!all)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for %d prompts", r->prompts + list->count);
+  r->prompt = all;
+  for (int i = 0; i < list->count; i++) {
+    VQ_TRY(vq_fail_in(vq_prompt_parse(&all[r->prompts], kind, list->word[i]), "%s",
+                      kind == VQ_PROMPT_IMAGE ? "--image-prompt" : "--noise-prompt"));
+    r->prompts++;
+  }
+  return VQ_OK;
+}
+
 /* Those of the picture or snapshot, where none are given. */
 static vq_status record_prompts(request *r)
 {
   int count = vq_record_prompts(r->origin.record);
-  r->prompt = calloc((size_t)count, sizeof *r->prompt);
+  r->prompt = calloc((size_t)count + 1, sizeof *r->prompt);
   for (int i = 0; r->prompt && i < count; i++) {
-    vq_record_prompt p = vq_record_prompt_at(r->origin.record, i);
-    r->prompt[i] = (vq_prompt){strdup(p.text), p.weight, p.stop};
-    if (!r->prompt[i].text)
-      break;
+    r->prompt[i] = vq_record_prompt_at(r->origin.record, i);
+    VQ_TRY(origin_prompt_text(&r->origin, i, &r->prompt[i]));
     r->prompts++;
   }
   return r->prompts == count ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for %d prompts", count);
@@ -211,6 +254,8 @@ static vq_status read_prompts(request *r)
     }
     VQ_TRY(add_prompts(r, argument));
   }
+  VQ_TRY(add_others(r, &r->images, VQ_PROMPT_IMAGE));
+  VQ_TRY(add_others(r, &r->noises, VQ_PROMPT_NOISE));
   if (!r->prompts && r->origin.record)
     VQ_TRY(record_prompts(r));
   if (!r->prompts && r->origin.notebook)
@@ -244,7 +289,7 @@ static void advise(const request *r)
 vq_status request_prompts(const request *r, vq_session *session)
 {
   for (int i = 0; i < r->prompts; i++)
-    VQ_TRY(vq_session_prompt(session, r->prompt[i].text, r->prompt[i].weight, r->prompt[i].stop));
+    VQ_TRY(vq_session_add(session, &r->prompt[i]));
   return VQ_OK;
 }
 
@@ -316,8 +361,9 @@ static vq_status complete(request *r)
   VQ_TRY(check_count(r));
   if (r->json && !r->plan)
     return vq_fail(VQ_ERR_ARGUMENT, "--json is for --plan; a run tells JSON by --progress json");
+  VQ_TRY(request_check(r));
   VQ_TRY(read_prompts(r));
-  if (!r->seed_given)
+  if (!request_given(r, "seed") && !r->origin.path)
     VQ_TRY(draw_seed(&r->settings.seed));
   r->settings.threads = r->network.threads;
   r->settings.force = r->force;
@@ -338,7 +384,6 @@ static vq_status open_origin(request *r, request_origin_fn open)
     r->snapshot = r->origin.path;
   origin_noted_count(&r->origin, "save_every", &r->save_every); /* and then the options again */
   origin_noted_count(&r->origin, "snapshot_every", &r->snapshot_every);
-  r->seed_given = true; /* it was told then */
   return origin_networks(&r->origin, &r->network);
 }
 
@@ -371,7 +416,7 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
     request_clear(r);
     return false;
   }
-  r->words.count = 0;
+  r->words.count = r->images.count = r->noises.count = 0;
   if (!loaded && r->recipe)
     loaded = begin_with(r->recipe, &r->settings);
   if (!loaded && r->origin.path)
@@ -391,7 +436,7 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
 
 int64_t request_end(const request *r)
 {
-  bool earlier = r->origin.record && !r->origin.snapshot && !r->steps_given;
+  bool earlier = r->origin.record && !r->origin.snapshot && !request_given(r, "steps");
   return earlier ? vq_record_step(r->origin.record) : r->settings.steps;
 }
 
@@ -399,6 +444,8 @@ void request_clear(request *r)
 {
   vq_prompts_free(r->prompt, r->prompts);
   words_free(&r->words);
+  words_free(&r->images);
+  words_free(&r->noises);
   vq_settings_clear(&r->settings);
   origin_clear(&r->origin);
   free(r->standard_input);

@@ -15,10 +15,13 @@ typedef enum progress_kind {
   PROGRESS_NONE
 } progress_kind;
 
+#define REQUEST_FIELDS 128 /* at most */
+
 typedef struct request {
   vq_settings settings;
   network_options network; /* goes into the settings */
   words words;             /* PROMPT arguments */
+  words images, noises;    /* --image-prompt, --noise-prompt */
   vq_prompt *prompt;
   int prompts;
   char *standard_input;       /* where a prompt is - */
@@ -34,7 +37,8 @@ typedef struct request {
   int64_t snapshot_every;
   origin origin;
   progress_kind progress;
-  bool seed_given, steps_given, force, plan, json;
+  bool given[REQUEST_FIELDS]; /* which fields (runtime/fields.h) an option has set */
+  bool snapshot_every_given, video_every_given, force, plan, json;
 } request;
 
 /* False: the subcommand is to return *status at once. Else the caller clears the request. */
@@ -45,6 +49,12 @@ typedef vq_status (*request_origin_fn)(origin *o, const char *path);
 bool request_read_over(request *r, request_origin_fn open, const command *c, int argc, char **argv, int *status);
 
 void request_clear(request *r);
+
+/* Has an option set that field? */
+bool request_given(const request *r, const char *field);
+
+/* Do the options contradict each other? VQ_ERR_ARGUMENT: a sentence on why. sense.c */
+vq_status request_check(const request *r);
 
 /* The prompts, into the session. */
 vq_status request_prompts(const request *r, vq_session *session);
