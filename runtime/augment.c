@@ -48,6 +48,17 @@ void vq_augment_motion(vq_warp_motion *motion, const vq_augment *a, const vq_aug
   };
 }
 
+static double turn(const vq_augment *a, const vq_augment_key *key)
+{
+  return between(a, key, 0, -a->degrees, a->degrees);
+}
+
+static void corners(double u[8], const vq_augment *a, const vq_augment_key *key)
+{
+  for (int i = 0; i < 8; i++)
+    u[i] = between(a, key, i, 0, 1);
+}
+
 vq_status vq_augment_matrix(double M[9], const vq_augment *a, const vq_augment_key *key, int side)
 {
   vq_warp_motion motion;
@@ -56,10 +67,9 @@ vq_status vq_augment_matrix(double M[9], const vq_augment *a, const vq_augment_k
   if (!vq_augment_chosen(a, key))
     return VQ_OK;
   if (a->kind == VQ_AUGMENT_ROTATION)
-    return vq_warp_rotation(M, side, side, between(a, key, 0, -a->degrees, a->degrees));
+    return vq_warp_rotation(M, side, side, turn(a, key));
   if (a->kind == VQ_AUGMENT_PERSPECTIVE) {
-    for (int i = 0; i < 8; i++)
-      u[i] = between(a, key, i, 0, 1);
+    corners(u, a, key);
     vq_warp_corners(from, to, side, side, a->strength, u);
     return vq_warp_perspective(M, side, side, from, to);
   }
@@ -95,6 +105,43 @@ void vq_augment_box(int32_t box[4], const vq_augment *a, const vq_augment_key *k
   }
   vq_erase_box(box, side, side, between(a, key, 0, a->area[0], a->area[1]), between(a, key, 1, low, high),
                between(a, key, 2, 0, 1), between(a, key, 3, 0, 1));
+}
+
+void vq_augment_row(double row[VQ_AUGMENT_ROW], const vq_augment *a, const vq_augment_key *key, int side)
+{
+  double from[8], u[8], *number = row + 1;
+  vq_warp_motion m;
+  int32_t box[4];
+  int order[4];
+  memset(row, 0, VQ_AUGMENT_ROW * sizeof *row);
+  row[0] = vq_augment_chosen(a, key);
+  if (row[0] == 0)
+    return;
+  switch (a->kind) {
+  case VQ_AUGMENT_FLIP:
+  case VQ_AUGMENT_CLAMP: break;
+  case VQ_AUGMENT_SHARPNESS:
+  case VQ_AUGMENT_NOISE: number[0] = vq_augment_factor(a, key); break;
+  case VQ_AUGMENT_AFFINE:
+    vq_augment_motion(&m, a, key, side);
+    memcpy(number, (double[]){m.degrees, m.right, m.down, m.scale_x, m.scale_y, m.shear_x, m.shear_y}, sizeof m);
+    break;
+  case VQ_AUGMENT_ROTATION: number[0] = turn(a, key); break;
+  case VQ_AUGMENT_PERSPECTIVE:
+    corners(u, a, key);
+    vq_warp_corners(from, number, side, side, a->strength, u);
+    break;
+  case VQ_AUGMENT_JITTER:
+    vq_augment_colours(number, order, a, key);
+    for (int i = 0; i < 4; i++)
+      number[4 + i] = order[i];
+    break;
+  case VQ_AUGMENT_ERASE:
+    vq_augment_box(box, a, key, side);
+    for (int i = 0; i < 4; i++)
+      number[i] = box[i];
+    break;
+  }
 }
 
 /* ---- checks ---- */

@@ -74,4 +74,10 @@ void vq_augment_colours(double factor[4], int order[4], const vq_augment *a, con
 void vq_augment_box(int32_t box[4], const vq_augment *a, const vq_augment_key *key,
                     int side); /* empty if not chosen */
 
+/* All of it in one row, for comparison with another implementation: 1 if it is chosen, else 0; then what it is called with, 0 if not
+ * chosen. Sharpness, noise: the factor. Affine: vq_warp_motion's seven. Rotation: degrees. Perspective: the four points that the corners go
+ * to. Jitter: the four factors, the order. Erase: the box. */
+#define VQ_AUGMENT_ROW 9
+void vq_augment_row(double row[VQ_AUGMENT_ROW], const vq_augment *a, const vq_augment_key *key, int side);
+
 #endif

@@ -128,7 +128,7 @@ static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32
   }
   for (int i = 0; i < 2; i++) {
     table *axis = &k->axis[i];
-    vq_status status = vq_bands_fill(&k->bands, k->boxes, k->mirror, i, axis->index, axis->weight);
+    vq_status status = vq_bands_fill(&k->bands, k->boxes, i == 0 ? k->mirror : NULL, i, axis->index, axis->weight);
     if (status)
       return vq_tape_fail(t, status);
     index[i] = vq_leaf(t, &axis->index_shape, axis->index, false);

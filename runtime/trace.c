@@ -2,7 +2,9 @@
 #include "runtime/trace.h"
 
 #include "loaders/safetensors.h"
+#include "runtime/augment_text.h"
 #include "runtime/engine.h"
+#include "runtime/fields.h"
 #include "runtime/perceive.h"
 
 #include <jansson.h>
@@ -23,6 +25,8 @@ typedef struct trace {
   vq_real *z, *text_features;
   double lr;
   int64_t steps;
+  uint64_t seed; /* of the augmentations, and their step */
+  uint32_t draw_step;
   bool *keep; /* [steps + 1] */
   vq_engine_config config;
   vq_engine *engine;
@@ -180,6 +184,32 @@ static vq_status check_boxes(trace *t)
   return VQ_OK;
 }
 
+/* A setting by its field, if it is there. */
+static vq_status setting(const vq_safetensors *file, const char *key, vq_settings *s)
+{
+  const char *text = vq_safetensors_metadata(file, key);
+  return text ? vq_fail_in(vq_field_read(vq_field_find(key), s, text), "its metadata's \"%s\"", key) : VQ_OK;
+}
+
+static vq_status read_cutouts(trace *t, const vq_safetensors *file)
+{
+  vq_settings s;
+  double step = 0;
+  vq_settings_init(&s);
+  s.seed = 0;
+  VQ_TRY(setting(file, "cut_method", &s));
+  VQ_TRY(setting(file, "augment", &s));
+  VQ_TRY(setting(file, "seed", &s));
+  if (vq_safetensors_metadata(file, "step"))
+    VQ_TRY(number(file, "step", 0, &step));
+  if (step > UINT32_MAX)
+    return vq_fail(VQ_ERR_FORMAT, "its step is %g and below 2^32", step);
+  t->seed = s.seed;
+  t->draw_step = (uint32_t)step;
+  t->config.cut_method = s.cut_method;
+  return vq_augments_parse(t->config.augment, &t->config.augments, s.augment);
+}
+
 static vq_status read_given(trace *t, const vq_safetensors *file)
 {
   double steps;
@@ -191,6 +221,7 @@ static vq_status read_given(trace *t, const vq_safetensors *file)
   VQ_TRY(read_prompts(t, file));
   VQ_TRY(read_keep(t, file));
   VQ_TRY(read_arrays(t, file));
+  VQ_TRY(read_cutouts(t, file));
   return check_boxes(t);
 }
 
@@ -220,7 +251,7 @@ static void *add(trace *t, const char *name, vq_file_dtype dtype, int rank, cons
   vq_file_tensor *x = &t->array[t->arrays];
   if (*status || t->arrays == MOST_ARRAYS) {
     if (!*status)
-      *status = vq_fail(VQ_ERR_FORMAT, "its \"keep\" names more than %d steps", MOST_ARRAYS - 16);
+      *status = vq_fail(VQ_ERR_FORMAT, "its \"keep\" names more than %d steps", MOST_ARRAYS - 32);
     return NULL;
   }
   *x = (vq_file_tensor){.dtype = dtype, .rank = rank};
@@ -261,6 +292,19 @@ static void add_losses(trace *t, const char *name, int64_t rows, const vq_real *
     memcpy(to, from, (size_t)((rows ? rows : 1) * t->prompts) * sizeof *to);
 }
 
+static void add_draws(trace *t, vq_status *status)
+{
+  for (int k = 0; k < t->config.augments; k++) {
+    char name[32];
+    snprintf(name, sizeof name, "draws_%d", k);
+    double *row = add(t, name, VQ_FILE_F64, DIMS(t->cutouts, VQ_AUGMENT_ROW), status);
+    for (int j = 0; row && j < t->cutouts; j++) {
+      vq_augment_key key = {t->seed, t->draw_step, k, j};
+      vq_augment_row(row + j * VQ_AUGMENT_ROW, &t->config.augment[k], &key, t->side);
+    }
+  }
+}
+
 static vq_status first_look(trace *t)
 {
   int64_t f = vq_vqgan_factor(vq_network_vqgan(t->vqgan)), H = t->h * f, W = t->w * f;
@@ -284,6 +328,7 @@ static vq_status first_look(trace *t)
   add_swapped(t, "cutouts", found.cutouts, t->cutouts, 3, t->side, t->side, &status);
   add_swapped(t, "grad_z", found.dz, 1, t->C, t->h, t->w, &status);
   add_losses(t, "losses", 0, losses, &status);
+  add_draws(t, &status);
   vq_real *features = add(t, "image_features", REAL_IN_FILE, DIMS(t->cutouts, t->width), &status);
   if (features)
     memcpy(features, found.features, (size_t)t->cutouts * (size_t)t->width * sizeof *features);
@@ -346,6 +391,7 @@ static vq_status run(trace *t, const char *given, const char *out)
   for (int i = 0; i < t->prompts; i++)
     VQ_TRY(vq_engine_set_target(t->engine, i, t->text_features + (int64_t)i * t->width));
   VQ_TRY(vq_engine_set_z(t->engine, t->z));
+  vq_engine_set_draws(t->engine, t->seed, t->draw_step);
   VQ_TRY(first_look(t));
   VQ_TRY(run_steps(t));
   return vq_safetensors_write(out, t->array, t->arrays, NULL, 0);

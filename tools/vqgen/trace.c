@@ -66,9 +66,10 @@ const command command_trace = {
             "adaptive "
             "average pooling; text_features [m,D], if the prompts are not to be encoded; and the metadata prompts "
             "(a JSON list "
-            "of [text, weight, stop]), lr, steps, keep (the steps after which z is written).\n\n"
+            "of [text, weight, stop]), lr, steps, keep (the steps after which z is written); optionally cut_method and augment, as "
+            "`vqgen generate` has them, and the seed and step that augmentations are drawn by.\n\n"
             "OUT holds, of the given z, indices, decode, image, cutouts, image_features, text_features, losses "
-            "[m], grad_z; "
+            "[m], grad_z; draws_K [n,9], what augmentation K drew for each cutout; "
             "and z_after_K, trajectory [steps,m] and image_final.",
     .examples =
         "  vqgen trace --given case.safetensors -o ours.safetensors\n"
