@@ -55,6 +55,7 @@ build|expat|library expat expat.h|libexpat1-dev|expat-devel|expat|expat
 build|libyaml|library yaml-0.1 yaml.h|libyaml-dev|libyaml-devel|libyaml|libyaml
 build|oneDNN|library dnnl dnnl.h|libdnnl-dev|onednn-devel|onednn|onednn
 test|Criterion|library criterion criterion/criterion.h|libcriterion-dev|criterion-devel|criterion|criterion
+test|C++|command g++ c++|g++|gcc-c++|gcc|gcc
 test|exiftool|command exiftool|libimage-exiftool-perl|perl-Image-ExifTool|perl-image-exiftool|exiftool
 test|ffmpeg|command ffmpeg|ffmpeg|ffmpeg-free|ffmpeg|ffmpeg
 TABLE
