@@ -312,7 +312,7 @@ Test(video, what_cannot_work_is_told_before_the_first_step)
     const char *says, *words[4];
   } wrong[] = {
       {2, "ends in .mp4", {"--video", "v.avi"}},
-      {2, "--fps is for --video", {"--fps", "5"}},
+      {2, "--fps is a video's", {"--fps", "5"}},
       {1, "v.apng is there already", {"--video", "v.apng"}},
       {1, "nowhere", {"--video", "nowhere/v.apng"}},
       {1, "--frames nowhere/f", {"--frames", "nowhere/f"}},

@@ -46,8 +46,6 @@ vq_status frames_open(frames *f, const request *r, const vq_session *session, in
 {
   int width, height;
   *f = (frames){.folder = r->frames, .every = r->video_every, .last = -1};
-  if (r->fps > 0 && !r->video)
-    return vq_fail(VQ_ERR_ARGUMENT, "--fps is for --video, and there is none");
   if (!r->frames && !r->video)
     return VQ_OK;
   vq_session_size(session, &width, &height);
