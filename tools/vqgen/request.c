@@ -218,6 +218,8 @@ static vq_status add_prompts(request *r, const char *argument)
 /* Pictures or noise. */
 static vq_status add_others(request *r, const words *list, vq_prompt_kind kind)
 {
+  if (!list->count)
+    return VQ_OK;
   vq_prompt *all = realloc(r->prompt, (size_t)(r->prompts + list->count + 1) * sizeof *all);
   if (!all)
     return vq_fail(VQ_ERR_MEMORY, "no memory for %d prompts", r->prompts + list->count);
