@@ -81,20 +81,15 @@ static vq_status cpu_finite(vq_device *device, const vq_tensor *x, bool of_gradi
   return VQ_OK;
 }
 
-static vq_kernel cpu_forward(const vq_device *device, const vq_op *op)
+static void cpu_find(const vq_device *device, const vq_op *op, vq_kernels *out)
 {
   (void)device;
-  return op->forward;
-}
-
-static vq_kernel cpu_backward(const vq_device *device, const vq_op *op)
-{
-  (void)device;
-  return op->backward;
+  *out = (vq_kernels){op->forward, op->backward, op->scratch, op->prepare};
 }
 
 const vq_backend vq_cpu_backend = {
     .name = "cpu",
+    .in_host_memory = true,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .upload = cpu_copy,
@@ -103,8 +98,7 @@ const vq_backend vq_cpu_backend = {
     .add = cpu_add,
     .fill = cpu_fill,
     .finite = cpu_finite,
-    .forward = cpu_forward,
-    .backward = cpu_backward,
+    .find = cpu_find,
 };
 
 vq_status vq_cpu_create(vq_device **out, int threads)

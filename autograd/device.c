@@ -9,13 +9,23 @@
  * that writes past its tensor, or reads one after vq_done, is stopped at the line that does it. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
-#define GUARD_BYTES       VQ_POOL_ALIGN
-#define FORBID(at, bytes) __asan_poison_memory_region(at, bytes)
-#define ALLOW(at, bytes)  __asan_unpoison_memory_region(at, bytes)
+#define GUARD_BYTES VQ_POOL_ALIGN
+
+static void forbid(const vq_device *device, void *at, size_t bytes)
+{
+  if (!device->plan && device->backend->in_host_memory)
+    __asan_poison_memory_region(at, bytes);
+}
+
+static void allow(const vq_device *device, void *at, size_t bytes)
+{
+  if (!device->plan && device->backend->in_host_memory)
+    __asan_unpoison_memory_region(at, bytes);
+}
 #else
-#define GUARD_BYTES       0
-#define FORBID(at, bytes) (void)(at)
-#define ALLOW(at, bytes)  (void)(at)
+#define GUARD_BYTES 0
+#define forbid(device, at, bytes) (void)(bytes)
+#define allow(device, at, bytes)  (void)(bytes)
 #endif
 
 /* The weights arena grows by chunks of this size, or of what one request needs if that is more. */
@@ -61,9 +71,11 @@ void vq_device_free(vq_device *device)
     free(device->weight[i]);
   free(device->weight);
   if (!device->plan && device->memory) {
-    ALLOW(device->memory, vq_pool_capacity(device->pool));
+    allow(device, device->memory, vq_pool_capacity(device->pool));
     device->backend->free(device, device->memory);
   }
+  if (device->backend->close)
+    device->backend->close(device);
   vq_pool_free(device->pool);
   vq_threads_free(device->threads);
   free(device);
@@ -83,7 +95,7 @@ vq_status vq_device_reserve(vq_device *device, size_t bytes)
   }
   device->memory = memory;
   if (!status)
-    FORBID(device->memory, bytes);
+    forbid(device, device->memory, bytes);
   return status;
 }
 
@@ -100,8 +112,7 @@ vq_status vq_device_take(vq_device *device, vq_pool_end end, size_t bytes, void 
     return vq_fail(VQ_ERR_MEMORY, "the device has no step pool: call vq_device_reserve first");
   VQ_TRY(vq_pool_take(device->pool, end, bytes + GUARD_BYTES, &offset));
   *out = (void *)((uintptr_t)device->memory + offset);
-  if (!device->plan)
-    ALLOW(*out, bytes);
+  allow(device, *out, bytes);
   return VQ_OK;
 }
 
@@ -110,9 +121,7 @@ void vq_device_give(vq_device *device, void *memory)
   if (!memory)
     return;
   size_t bytes = vq_pool_give(device->pool, (uintptr_t)memory - (uintptr_t)device->memory);
-  if (!device->plan)
-    FORBID(memory, bytes);
-  (void)bytes;
+  forbid(device, memory, bytes);
 }
 
 vq_status vq_weights_take(vq_device *device, size_t bytes, void **out)

@@ -15,11 +15,31 @@
 typedef struct vq_device vq_device;
 typedef struct vq_op vq_op;
 typedef struct vq_call vq_call;
+
+/* Runs an op, forward or backward, on the memory that a call names (op.h). */
 typedef vq_status (*vq_kernel)(const vq_call *call);
 
-/* What a backend supplies. Sizes are in bytes; every function but the last works in stream order. */
+/* Bytes of scratch that the forward (backward = false) or the backward wants for this call. */
+typedef size_t (*vq_scratch_fn)(const vq_call *call, bool backward);
+
+/* Makes call->in[i]->prepared, from the weights arena, for those frozen weights that the kernels want in another form:
+ * [VQ_FORWARD] and, if a gradient is wanted, [VQ_BACKWARD]. Called before a forward while any frozen
+ * weight among the inputs lacks one of them: it leaves alone what is there, and what (a bias) needs none. */
+typedef vq_status (*vq_prepare_fn)(const vq_call *call);
+
+/* How one backend computes one op. */
+typedef struct vq_kernels {
+  vq_kernel forward;     /* NULL: this backend cannot do the op */
+  vq_kernel backward;    /* NULL: it has no gradient */
+  vq_scratch_fn scratch; /* NULL: none */
+  vq_prepare_fn prepare; /* NULL: none */
+} vq_kernels;
+
+/* What a backend supplies. Sizes are in bytes. Work is queued in the order of the calls; download, finite and wait return
+ * when what was queued before them is done. */
 typedef struct vq_backend {
-  const char *name; /* "cpu" */
+  const char *name;   /* "cpu" */
+  bool in_host_memory; /* the process may read what alloc gave: then places are guarded under AddressSanitizer */
   vq_status (*alloc)(vq_device *device, void **out, size_t bytes);
   void (*free)(vq_device *device, void *memory);
   vq_status (*upload)(vq_device *device, void *to, const void *from_host, size_t bytes);
@@ -30,15 +50,18 @@ typedef struct vq_backend {
   vq_status (*fill)(vq_device *device, vq_dtype dtype, void *to, double value,
                     int64_t count); /* to = value, gradients */
   vq_status (*finite)(vq_device *device, const vq_tensor *x, bool of_gradient,
-                      bool *yes); /* waits for the device */
-  vq_kernel (*forward)(const vq_device *device, const vq_op *op);
-  vq_kernel (*backward)(const vq_device *device, const vq_op *op); /* NULL: the op has none */
+                      bool *yes);
+  vq_status (*wait)(vq_device *device);  /* VQ_ERR_DEVICE if something queued has failed; NULL: nothing is ever queued */
+  void (*close)(vq_device *device);      /* gives back device->state; NULL: there is none */
+  void (*find)(const vq_device *device, const vq_op *op, vq_kernels *out);
 } vq_backend;
 
 struct vq_device {
   const vq_backend *backend;
+  void *state;              /* the backend's own */
   vq_threads *threads;      /* owned; NULL runs on the caller alone */
   bool plan;                /* hands out places only: no memory, no kernels */
+  bool one_by_one;          /* wait after every kernel, so that a failure names its op */
   vq_pool *pool;            /* places in the step pool; NULL before vq_device_reserve */
   char *memory;             /* the step pool's start */
   struct vq_chunk *weights; /* the weights arena, newest chunk first */

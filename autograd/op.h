@@ -41,14 +41,6 @@ struct vq_call {
  * Fails with VQ_ERR_SHAPE and a message that starts with the op's name. */
 typedef vq_status (*vq_shape_fn)(const vq_call *call, vq_shape *out, vq_shape *saved);
 
-/* Bytes of scratch that the forward (backward = false) or the backward wants for this call. */
-typedef size_t (*vq_scratch_fn)(const vq_call *call, bool backward);
-
-/* Makes call->in[i]->prepared, from the weights arena, for those frozen weights that the kernels want in another form:
- * [VQ_FORWARD] and, if a gradient is wanted, [VQ_BACKWARD]. Called before a forward while any frozen
- * weight among the inputs lacks one of them: it leaves alone what is there, and what (a bias) needs none. */
-typedef vq_status (*vq_prepare_fn)(const vq_call *call);
-
 struct vq_op {
   const char *name;
   unsigned reads[VQ_IN]; /* what d(in[i]) is computed from: VQ_READS_ bits */
@@ -56,10 +48,11 @@ struct vq_op {
   unsigned gives;    /* bit i: the backward computes d(in[i]) (or it passes): any other input cannot want one */
   unsigned optional; /* bit i: in[i] may be NULL */
   vq_shape_fn shape;
+  /* On the CPU; another backend finds its own by the record (vq_backend.find). */
   vq_scratch_fn scratch; /* NULL: none */
   vq_prepare_fn prepare; /* NULL: none */
-  vq_kernel forward;     /* on the CPU; another backend finds its own by the record (vq_backend.forward) */
-  vq_kernel backward;    /* NULL: the op has no gradient */
+  vq_kernel forward;
+  vq_kernel backward; /* NULL: the op has no gradient */
 };
 
 #endif

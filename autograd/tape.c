@@ -95,16 +95,18 @@ static double now(void)
 }
 
 /* Runs one kernel with its scratch. On a plan, only the scratch is taken and given back. */
-static vq_status run(vq_tape *t, const vq_op *op, vq_kernel kernel, vq_call *call, bool backward)
+static vq_status run(vq_tape *t, const vq_op *op, const vq_kernels *by, vq_call *call, bool backward)
 {
-  size_t bytes = op->scratch ? op->scratch(call, backward) : 0;
+  size_t bytes = by->scratch ? by->scratch(call, backward) : 0;
   double start = t->watch ? now() : 0;
   vq_status status = VQ_OK;
   call->scratch = NULL;
   if (bytes)
     VQ_TRY(vq_device_take(t->device, VQ_POOL_HIGH, bytes, &call->scratch));
   if (!t->device->plan)
-    status = kernel(call);
+    status = backward ? by->backward(call) : by->forward(call);
+  if (!status && !t->device->plan && t->device->backend->wait && (t->device->one_by_one || t->watch))
+    status = vq_fail_in(t->device->backend->wait(t->device), "%s", op->name);
   vq_device_give(t->device, call->scratch);
   if (t->watch && !status)
     t->watch(t->watch_user, op, call, backward, now() - start);
@@ -171,27 +173,28 @@ static vq_status append(vq_tape *t, const vq_op *op, const vq_call *call, int64_
 static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
 {
   vq_shape out, saved = {.rank = -1};
-  vq_kernel forward = t->device->backend->forward(t->device, op);
+  vq_kernels by;
   int64_t first = t->tensors.count;
   VQ_TRY(check_inputs(op, call, count));
   VQ_TRY(op->shape(call, &out, &saved));
+  t->device->backend->find(t->device, op, &by);
   for (int i = 0; i < VQ_IN; i++) {
     vq_tensor *x = call->in[i];
     if (x && x->wants)
       call->wants |= 1u << i;
-    if (x && x->weight && !x->wants && !(x->prepared[0] && x->prepared[1]) && op->prepare)
-      VQ_TRY(op->prepare(call));
+    if (x && x->weight && !x->wants && !(x->prepared[0] && x->prepared[1]) && by.prepare)
+      VQ_TRY(by.prepare(call));
   }
-  if (!forward || (call->wants & ~op->passes && !t->device->backend->backward(t->device, op)))
+  if (!by.forward || (call->wants & ~op->passes && !by.backward))
     return vq_fail(VQ_ERR_UNSUPPORTED, "%s: the %s device has no %s for it", op->name, t->device->backend->name,
-                   forward ? "gradient" : "kernel");
+                   by.forward ? "gradient" : "kernel");
   call->out = new_tensor(t, &out);
   if (call->out && saved.rank >= 0)
     call->saved = new_tensor(t, &saved);
   if (!call->out || (saved.rank >= 0 && !call->saved))
     return t->status;
   call->out->wants = call->wants != 0;
-  VQ_TRY(run(t, op, forward, call, false));
+  VQ_TRY(run(t, op, &by, call, false));
   VQ_TRY(check_finite(t, op, call->out, "output", -1));
   if (call->wants)
     VQ_TRY(append(t, op, call, first));
@@ -262,8 +265,11 @@ static vq_status step_back(vq_tape *t, const vq_node *n)
     VQ_TRY(want_grad(t, n->in[i], &add));
     call.add |= (unsigned)add << i;
   }
-  if (call.wants)
-    VQ_TRY(run(t, n->op, t->device->backend->backward(t->device, n->op), &call, true));
+  if (call.wants) {
+    vq_kernels by;
+    t->device->backend->find(t->device, n->op, &by);
+    VQ_TRY(run(t, n->op, &by, &call, true));
+  }
   for (int i = 0; i < VQ_IN; i++)
     if (call.wants >> i & 1)
       VQ_TRY(check_finite(t, n->op, n->in[i], "gradient", i));

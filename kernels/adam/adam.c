@@ -73,12 +73,13 @@ vq_status vq_adam_clamp(vq_device *device, vq_tensor *z, vq_tensor *m, vq_tensor
 {
   static const vq_attr none;
   vq_call call = {.device = device, .attr = &none, .in = {z, m, v, par, low, high}, .out = z};
-  vq_kernel kernel = device->backend->forward(device, &vq_op_adam_clamp);
+  vq_kernels by;
   vq_shape out, saved;
   VQ_TRY(adam_shape(&call, &out, &saved));
-  if (!kernel)
+  device->backend->find(device, &vq_op_adam_clamp, &by);
+  if (!by.forward)
     return vq_fail(VQ_ERR_UNSUPPORTED, "adam_clamp: the %s device has no kernel for it", device->backend->name);
   if (!vq_root(z)->grad)
     return vq_fail(VQ_ERR_GRADIENT, "adam_clamp: z has no gradient, so there is nothing to follow");
-  return device->plan ? VQ_OK : kernel(&call);
+  return device->plan ? VQ_OK : by.forward(&call);
 }
