@@ -108,6 +108,7 @@ vq_status vq_cpu_create(vq_device **out, int threads)
   if (!device)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a device");
   device->backend = &vq_cpu_backend;
+  device->products = VQ_REAL;
   vq_status status = vq_threads_create(&device->threads, threads, NULL);
   if (status) {
     free(device);

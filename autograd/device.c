@@ -23,7 +23,7 @@ static void allow(const vq_device *device, void *at, size_t bytes)
     __asan_unpoison_memory_region(at, bytes);
 }
 #else
-#define GUARD_BYTES 0
+#define GUARD_BYTES               0
 #define forbid(device, at, bytes) (void)(bytes)
 #define allow(device, at, bytes)  (void)(bytes)
 #endif
@@ -48,6 +48,7 @@ vq_status vq_plan_create(vq_device **out, const vq_backend *backend)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a plan");
   (*out)->backend = backend;
   (*out)->plan = true;
+  (*out)->products = VQ_REAL;
   (*out)->memory = (char *)PLAN_BASE;
   vq_status status = vq_pool_create(&(*out)->pool, PLAN_BYTES);
   if (status) {

@@ -38,7 +38,8 @@ typedef struct vq_kernels {
 /* What a backend supplies. Sizes are in bytes. Work is queued in the order of the calls; download, finite and wait return
  * when what was queued before them is done. */
 typedef struct vq_backend {
-  const char *name;   /* "cpu" */
+  const char *name;    /* "cpu" */
+  bool bf16;           /* has kernels for activations and weights of BF16 (vq_op.bf16) */
   bool in_host_memory; /* the process may read what alloc gave: then places are guarded under AddressSanitizer */
   vq_status (*alloc)(vq_device *device, void **out, size_t bytes);
   void (*free)(vq_device *device, void *memory);
@@ -49,21 +50,23 @@ typedef struct vq_backend {
                    int64_t count); /* to += from, gradients */
   vq_status (*fill)(vq_device *device, vq_dtype dtype, void *to, double value,
                     int64_t count); /* to = value, gradients */
-  vq_status (*finite)(vq_device *device, const vq_tensor *x, bool of_gradient,
-                      bool *yes);
-  vq_status (*wait)(vq_device *device);  /* VQ_ERR_DEVICE if something queued has failed; NULL: nothing is ever queued */
-  void (*close)(vq_device *device);      /* gives back device->state; NULL: there is none */
+  vq_status (*finite)(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes);
+  vq_status (*wait)(
+      vq_device *device);           /* VQ_ERR_DEVICE if something queued has failed; NULL: nothing is ever queued */
+  void (*close)(vq_device *device); /* gives back device->state; NULL: there is none */
   void (*find)(const vq_device *device, const vq_op *op, vq_kernels *out);
 } vq_backend;
 
 struct vq_device {
   const vq_backend *backend;
-  void *state;              /* the backend's own */
-  vq_threads *threads;      /* owned; NULL runs on the caller alone */
-  bool plan;                /* hands out places only: no memory, no kernels */
-  bool one_by_one;          /* wait after every kernel, so that a failure names its op */
-  vq_pool *pool;            /* places in the step pool; NULL before vq_device_reserve */
-  char *memory;             /* the step pool's start */
+  void *state;         /* the backend's own */
+  vq_dtype products;   /* the type that networks make the weights of matrix products and convolutions in, from which
+                             * activations get theirs: VQ_REAL or, where the backend has it, VQ_BF16 */
+  vq_threads *threads; /* owned; NULL runs on the caller alone */
+  bool plan;           /* hands out places only: no memory, no kernels */
+  bool one_by_one;     /* wait after every kernel, so that a failure names its op */
+  vq_pool *pool;       /* places in the step pool; NULL before vq_device_reserve */
+  char *memory;        /* the step pool's start */
   struct vq_chunk *weights; /* the weights arena, newest chunk first */
   vq_tensor **weight;       /* the tensors made by vq_weight_create, to be freed with the device */
   int64_t weight_count;

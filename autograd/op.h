@@ -47,6 +47,8 @@ struct vq_op {
   unsigned passes;   /* bit i: d(in[i]) is dy itself (add, a skip); the tape does it and the kernel is not asked */
   unsigned gives;    /* bit i: the backward computes d(in[i]) (or it passes): any other input cannot want one */
   unsigned optional; /* bit i: in[i] may be NULL */
+  unsigned
+      bf16; /* bit i: in[i] may be BF16 on a backend that computes in it (vq_backend.bf16); else all are VQ_REAL */
   vq_shape_fn shape;
   /* On the CPU; another backend finds its own by the record (vq_backend.find). */
   vq_scratch_fn scratch; /* NULL: none */

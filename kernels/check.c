@@ -3,10 +3,16 @@
 
 vq_status vq_check_types(const vq_call *call, const char *op, unsigned integers)
 {
+  return vq_check_types_bf16(call, op, integers, 0);
+}
+
+vq_status vq_check_types_bf16(const vq_call *call, const char *op, unsigned integers, unsigned bf16)
+{
   for (int i = 0; i < VQ_IN; i++) {
     const vq_tensor *x = call->in[i];
     vq_dtype wanted = integers >> i & 1 ? VQ_I32 : VQ_REAL;
-    if (x && x->dtype != wanted)
+    bool low = bf16 >> i & 1 && call->device->backend->bf16;
+    if (x && x->dtype != wanted && !(low && x->dtype == VQ_BF16))
       return vq_fail(VQ_ERR_SHAPE, "%s: input %d is %s and must be %s", op, i, vq_dtype_name(x->dtype),
                      vq_dtype_name(wanted));
   }

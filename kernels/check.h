@@ -27,6 +27,9 @@ static inline void vq_put(vq_real *to, bool add, vq_real value)
 /* Every input that is there is of the device's real type, but those whose bits are set in `integers`, which are I32. */
 vq_status vq_check_types(const vq_call *call, const char *op, unsigned integers);
 
+/* The same, but that those whose bits are set in `bf16` (the op's own vq_op.bf16) may be BF16 where the backend has it. */
+vq_status vq_check_types_bf16(const vq_call *call, const char *op, unsigned integers, unsigned bf16);
+
 /* x has this rank (and these dims; -1: any). `name` is the tensor's name in the op's contract. */
 vq_status vq_check_rank(const char *op, const char *name, const vq_tensor *x, int rank);
 vq_status vq_check_dims(const char *op, const char *name, const vq_tensor *x, int rank, int64_t d0, int64_t d1,

@@ -51,7 +51,7 @@ static void build_image(vq_clip *net, vq_weight_reader *r)
                                   c->exact_gelu ? VQ_GELU_EXACT : VQ_GELU_QUICK};
   net->image.patches = vq_read_patches(r, "visual.conv1.weight", width, 3, c->patch_size);
   net->image.class_token = vq_read_vector(r, "visual.class_embedding", width);
-  net->image.positions = vq_read_matrix(r, "visual.positional_embedding", side * side + 1, width);
+  net->image.positions = vq_read_matrix(r, "visual.positional_embedding", side * side + 1, width, VQ_REAL);
   net->image.ln_pre = vq_read_norm(r, "visual.ln_pre", width);
   net->image.transformer = vq_transformer_create(r, "visual.transformer", &blocks);
   net->image.ln_post = vq_read_norm(r, "visual.ln_post", width);
@@ -64,8 +64,8 @@ static void build_text(vq_clip *net, vq_weight_reader *r)
   int64_t width = c->text_width;
   vq_transformer_config blocks = {c->text_layers, c->text_width, c->text_heads, true,
                                   c->exact_gelu ? VQ_GELU_EXACT : VQ_GELU_QUICK};
-  net->text.tokens = vq_read_matrix(r, "token_embedding.weight", c->vocab_size, width);
-  net->text.positions = vq_read_matrix(r, "positional_embedding", c->context_length, width);
+  net->text.tokens = vq_read_matrix(r, "token_embedding.weight", c->vocab_size, width, r->device->products);
+  net->text.positions = vq_read_matrix(r, "positional_embedding", c->context_length, width, VQ_REAL);
   net->text.transformer = vq_transformer_create(r, "transformer", &blocks);
   net->text.ln_final = vq_read_norm(r, "ln_final", width);
   net->text.proj = vq_read_transposed(r, "text_projection", width, c->embed_dim);

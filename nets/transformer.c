@@ -15,7 +15,7 @@ struct vq_transformer {
 
 static vq_affine read_linear(vq_weight_reader *r, const char *weight, const char *bias, int64_t out, int64_t in)
 {
-  return (vq_affine){vq_read_matrix(r, weight, out, in), vq_read_vector(r, bias, out)};
+  return (vq_affine){vq_read_matrix(r, weight, out, in, r->device->products), vq_read_vector(r, bias, out)};
 }
 
 vq_affine vq_read_norm(vq_weight_reader *r, const char *name, int64_t n)

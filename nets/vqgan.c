@@ -50,7 +50,8 @@ struct vq_vqgan {
 typedef struct builder {
   vq_weight_reader reader;
   half *half;
-  int channels; /* that the next layer takes */
+  int channels;   /* that the next layer takes */
+  vq_dtype dtype; /* of the convolutions' weights, and so of what they give */
 } builder;
 
 /* A name of at most 127 characters from its parts, with ".weight" or ".bias" behind. */
@@ -68,7 +69,7 @@ static tensor_name name_of(const char *what, const char *kind)
 static affine read_conv(builder *b, const char *what, int out, int in, int k)
 {
   affine a;
-  a.w = vq_read_conv(&b->reader, name_of(what, "weight").text, out, in, k);
+  a.w = vq_read_conv(&b->reader, name_of(what, "weight").text, out, in, k, b->dtype);
   a.b = vq_read_vector(&b->reader, name_of(what, "bias").text, out);
   return a;
 }
@@ -76,7 +77,7 @@ static affine read_conv(builder *b, const char *what, int out, int in, int k)
 static affine read_conv1(builder *b, const char *what, int out, int in)
 {
   affine a;
-  a.w = vq_read_conv1(&b->reader, name_of(what, "weight").text, out, in);
+  a.w = vq_read_conv1(&b->reader, name_of(what, "weight").text, out, in, b->dtype);
   a.b = vq_read_vector(&b->reader, name_of(what, "bias").text, out);
   return a;
 }
@@ -186,6 +187,7 @@ static void build_decoder(builder *b, const vq_vqgan_config *c)
     add_layer(b, UP)->conv1 = read_conv(b, up, b->channels, b->channels, 3);
   }
   b->half->norm_out = read_norm(b, "decoder.norm_out", b->channels);
+  b->dtype = VQ_REAL; /* the picture */
   b->half->conv_out = read_conv(b, "decoder.conv_out", 3, b->channels, 3);
 }
 
@@ -216,15 +218,18 @@ vq_status vq_vqgan_create(vq_vqgan **out, vq_device *device, const vq_vqgan_conf
     return vq_fail(VQ_ERR_MEMORY, "no memory for a VQGAN");
   net->config = *c;
   net->codebook = vq_read_matrix(&b.reader, c->gumbel ? "quantize.embed.weight" : "quantize.embedding.weight",
-                                 c->n_embed, c->embed_dim);
+                                 c->n_embed, c->embed_dim, VQ_REAL);
   if (parts & VQGAN_DECODER) {
+    b.dtype = device->products;
     b.half = &net->decoder;
     net->post_quant_conv = read_conv1(&b, "post_quant_conv", c->z_channels, c->embed_dim);
     build_decoder(&b, c);
   }
   if (parts & VQGAN_ENCODER) {
+    b.dtype = device->products;
     b.half = &net->encoder;
     build_encoder(&b, c);
+    b.dtype = VQ_REAL; /* what is compared with the codebook */
     net->quant_conv = read_conv1(&b, "quant_conv", c->embed_dim, c->z_channels);
     if (c->gumbel)
       net->logits = read_conv1(&b, "quantize.proj", c->n_embed, c->embed_dim);

@@ -1,6 +1,8 @@
 /* weights.c -- from a source's layouts to the ops'. */
 #include "nets/weights.h"
 
+#include "base/bf16.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +66,16 @@ static void channels_last(vq_real *to, const vq_real *from, const int64_t *dim)
         to[(o * area + p) * dim[1] + i] = from[(o * dim[1] + i) * area + p];
 }
 
+/* Numbers to half as many bytes: what is read always lies at or behind what is written. */
+static void round_in_place(vq_real *host, int64_t count)
+{
+  char *to = (char *)host;
+  for (int64_t i = 0; i < count; i++) {
+    uint16_t half = vq_bf16_from_float((float)host[i]);
+    memcpy(to + 2 * i, &half, sizeof half);
+  }
+}
+
 /* Room for that many numbers, kept from tensor to tensor: memory that is new costs more than what is done with it. */
 static vq_real *room_for(vq_weight_reader *r, int which, size_t reals, const char *name)
 {
@@ -79,7 +91,7 @@ static vq_real *room_for(vq_weight_reader *r, int which, size_t reals, const cha
 
 /* `count` tensors of one stored shape, laid out by `layout` one after the other, as one weight of shape `out`. */
 static vq_tensor *take(vq_weight_reader *r, const char *const *names, int count, int rank, const int64_t *dim,
-                       layout_fn layout, int out_rank, const int64_t *out_dim)
+                       layout_fn layout, vq_dtype dtype, int out_rank, const int64_t *out_dim)
 {
   int64_t full[VQ_RANK] = {1, 1, 1, 1};
   bool all = true;
@@ -93,7 +105,7 @@ static vq_tensor *take(vq_weight_reader *r, const char *const *names, int count,
   }
   if (!all || r->status)
     return NULL;
-  vq_shape shape = vq_shape_make(VQ_REAL, out_rank, out_dim);
+  vq_shape shape = vq_shape_make(dtype, out_rank, out_dim);
   vq_real *host = NULL;
   if (!r->device->plan) {
     bool straight = !layout;
@@ -107,6 +119,8 @@ static vq_tensor *take(vq_weight_reader *r, const char *const *names, int count,
         layout(host + i * each, stored, full);
     }
   }
+  if (host && dtype == VQ_BF16)
+    round_in_place(host, count * each);
   if (!r->status)
     r->status = vq_weight_create(&w, r->device, &shape, host, false);
   return r->status ? NULL : w;
@@ -114,49 +128,49 @@ static vq_tensor *take(vq_weight_reader *r, const char *const *names, int count,
 
 vq_tensor *vq_read_vector(vq_weight_reader *r, const char *name, int64_t n)
 {
-  return take(r, &name, 1, 1, &n, as_stored, 1, &n);
+  return take(r, &name, 1, 1, &n, as_stored, VQ_REAL, 1, &n);
 }
 
-vq_tensor *vq_read_matrix(vq_weight_reader *r, const char *name, int64_t rows, int64_t cols)
+vq_tensor *vq_read_matrix(vq_weight_reader *r, const char *name, int64_t rows, int64_t cols, vq_dtype dtype)
 {
   const int64_t dim[2] = {rows, cols};
-  return take(r, &name, 1, 2, dim, as_stored, 2, dim);
+  return take(r, &name, 1, 2, dim, as_stored, dtype, 2, dim);
 }
 
 vq_tensor *vq_read_transposed(vq_weight_reader *r, const char *name, int64_t rows, int64_t cols)
 {
   const int64_t dim[2] = {rows, cols}, out[2] = {cols, rows};
-  return take(r, &name, 1, 2, dim, transpose, 2, out);
+  return take(r, &name, 1, 2, dim, transpose, VQ_REAL, 2, out);
 }
 
-vq_tensor *vq_read_conv(vq_weight_reader *r, const char *name, int64_t O, int64_t I, int64_t k)
+vq_tensor *vq_read_conv(vq_weight_reader *r, const char *name, int64_t O, int64_t I, int64_t k, vq_dtype dtype)
 {
   const int64_t dim[4] = {O, I, k, k}, out[4] = {O, k, k, I};
-  return take(r, &name, 1, 4, dim, channels_last, 4, out);
+  return take(r, &name, 1, 4, dim, channels_last, dtype, 4, out);
 }
 
 vq_tensor *vq_read_patches(vq_weight_reader *r, const char *name, int64_t O, int64_t I, int64_t k)
 {
   const int64_t dim[4] = {O, I, k, k}, out[2] = {O, k * k * I};
-  return take(r, &name, 1, 4, dim, channels_last, 2, out);
+  return take(r, &name, 1, 4, dim, channels_last, r->device->products, 2, out);
 }
 
-vq_tensor *vq_read_conv1(vq_weight_reader *r, const char *name, int64_t O, int64_t I)
+vq_tensor *vq_read_conv1(vq_weight_reader *r, const char *name, int64_t O, int64_t I, vq_dtype dtype)
 {
   const int64_t dim[4] = {O, I, 1, 1};
-  return take(r, &name, 1, 4, dim, as_stored, 2, dim);
+  return take(r, &name, 1, 4, dim, as_stored, dtype, 2, dim);
 }
 
 vq_tensor *vq_read_conv1_stack(vq_weight_reader *r, const char *const *names, int count, int64_t O, int64_t I)
 {
   const int64_t dim[4] = {O, I, 1, 1}, out[4] = {count * O, 1, 1, I};
-  return take(r, names, count, 4, dim, as_stored, 4, out);
+  return take(r, names, count, 4, dim, as_stored, r->device->products, 4, out);
 }
 
 vq_tensor *vq_read_vector_stack(vq_weight_reader *r, const char *const *names, int count, int64_t n)
 {
   const int64_t out = count * n;
-  return take(r, names, count, 1, &n, as_stored, 1, &out);
+  return take(r, names, count, 1, &n, as_stored, VQ_REAL, 1, &out);
 }
 
 vq_status vq_reader_finish(vq_weight_reader *r, const char *network)

@@ -24,22 +24,23 @@ typedef struct vq_weight_reader {
   vq_status status;   /* first failure of memory or of reading */
   int problems;       /* tensors that are missing or of another shape */
   char list[3072];    /* their names, with what was wrong */
-  vq_real *room[2]; /* as stored, and laid out: of the largest so far; vq_reader_finish frees them */
+  vq_real *room[2];   /* as stored, and laid out: of the largest so far; vq_reader_finish frees them */
   size_t reals[2];
 } vq_weight_reader;
 
-/* Each returns a frozen weight, or NULL with a note in the reader. `name` without the reader's prefix. */
+/* Each returns a frozen weight, or NULL with a note in the reader. `name` without the reader's prefix. What has no `dtype` is of
+ * VQ_REAL, but for patches and stacks, which are of the device's type of products. */
 
 vq_tensor *vq_read_vector(vq_weight_reader *r, const char *name, int64_t n); /* [n] */
-vq_tensor *vq_read_matrix(vq_weight_reader *r, const char *name, int64_t rows,
-                          int64_t cols); /* [rows, cols] as stored */
+vq_tensor *vq_read_matrix(vq_weight_reader *r, const char *name, int64_t rows, int64_t cols,
+                          vq_dtype dtype); /* [rows, cols] as stored */
 vq_tensor *vq_read_transposed(vq_weight_reader *r, const char *name, int64_t rows,
                               int64_t cols); /* stored so; [cols, rows] */
-vq_tensor *vq_read_conv(vq_weight_reader *r, const char *name, int64_t O, int64_t I,
-                        int64_t k); /* [O,I,k,k] to [O,k,k,I] */
+vq_tensor *vq_read_conv(vq_weight_reader *r, const char *name, int64_t O, int64_t I, int64_t k,
+                        vq_dtype dtype); /* [O,I,k,k] to [O,k,k,I] */
 
-vq_tensor *vq_read_conv1(vq_weight_reader *r, const char *name, int64_t O,
-                         int64_t I); /* [O,I,1,1], the matrix [O,I] */
+vq_tensor *vq_read_conv1(vq_weight_reader *r, const char *name, int64_t O, int64_t I,
+                         vq_dtype dtype); /* [O,I,1,1], the matrix [O,I] */
 
 vq_tensor *vq_read_patches(vq_weight_reader *r, const char *name, int64_t O, int64_t I,
                            int64_t k); /* to [O, k*k*I] */

@@ -55,26 +55,26 @@ static vq_real tanh_slope(vq_real y)
 }
 
 /* The two loops over rows of elements: y = value(x), and dx (+)= dy slope(v), v the elements of FROM. */
-#define DEFINE_LOOPS(name, value, slope, FROM)                                                \
-  static inline VQ_BODY void name##_values_body(const vq_call *c, int64_t from, int64_t to)   \
-  {                                                                                           \
-    const vq_real *x = vq_values(c->in[0]);                                                   \
-    vq_real *y = vq_values(c->out);                                                           \
-    for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                  \
-      y[i] = value(x[i]);                                                                     \
-  }                                                                                           \
-  static inline VQ_BODY void name##_slopes_body(const vq_call *c, int64_t from, int64_t to)   \
-  {                                                                                           \
-    const vq_real *v = vq_values(FROM), *dy = vq_grad(c->out);                                \
-    vq_real *dx = vq_grad(c->in[0]);                                                          \
-    if (vq_adds(c, 0))                                                                        \
-      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                \
-        dx[i] += dy[i] * slope(v[i]);                                                         \
-    else                                                                                      \
-      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                \
-        dx[i] = dy[i] * slope(v[i]);                                                          \
-  }                                                                                           \
-  VQ_LOOP(name##_values, (const vq_call *c, int64_t from, int64_t to), (c, from, to))         \
+#define DEFINE_LOOPS(name, value, slope, FROM)                                              \
+  static inline VQ_BODY void name##_values_body(const vq_call *c, int64_t from, int64_t to) \
+  {                                                                                         \
+    const vq_real *x = vq_values(c->in[0]);                                                 \
+    vq_real *y = vq_values(c->out);                                                         \
+    for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                                \
+      y[i] = value(x[i]);                                                                   \
+  }                                                                                         \
+  static inline VQ_BODY void name##_slopes_body(const vq_call *c, int64_t from, int64_t to) \
+  {                                                                                         \
+    const vq_real *v = vq_values(FROM), *dy = vq_grad(c->out);                              \
+    vq_real *dx = vq_grad(c->in[0]);                                                        \
+    if (vq_adds(c, 0))                                                                      \
+      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                              \
+        dx[i] += dy[i] * slope(v[i]);                                                       \
+    else                                                                                    \
+      for (int64_t i = from * ROW, n = end(c, to); i < n; i++)                              \
+        dx[i] = dy[i] * slope(v[i]);                                                        \
+  }                                                                                         \
+  VQ_LOOP(name##_values, (const vq_call *c, int64_t from, int64_t to), (c, from, to))       \
   VQ_LOOP(name##_slopes, (const vq_call *c, int64_t from, int64_t to), (c, from, to))
 
 DEFINE_LOOPS(quick, quick_value, quick_slope, c->in[0])
@@ -86,7 +86,7 @@ static vq_status gelu_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   int64_t kind = c->attr->i[0];
   (void)saved;
-  VQ_TRY(vq_check_types(c, "gelu", 0));
+  VQ_TRY(vq_check_types_bf16(c, "gelu", 0, 1));
   if (kind != VQ_GELU_QUICK && kind != VQ_GELU_EXACT)
     return vq_fail(VQ_ERR_ARGUMENT, "gelu: kind is %lld and must be VQ_GELU_QUICK or VQ_GELU_EXACT",
                    (long long)kind);
@@ -111,7 +111,7 @@ static vq_status gelu_backward_cpu(const vq_call *c)
 static vq_status silu_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   (void)saved;
-  VQ_TRY(vq_check_types(c, "silu", 0));
+  VQ_TRY(vq_check_types_bf16(c, "silu", 0, 1));
   *out = vq_shape_of(c->in[0]);
   return VQ_OK;
 }
@@ -131,7 +131,7 @@ static vq_status silu_backward_cpu(const vq_call *c)
 static vq_status tanh_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   (void)saved;
-  VQ_TRY(vq_check_types(c, "tanh", 0));
+  VQ_TRY(vq_check_types_bf16(c, "tanh", 0, 1));
   *out = vq_shape_of(c->in[0]);
   return VQ_OK;
 }
@@ -152,6 +152,7 @@ const vq_op vq_op_gelu = {
     .name = "gelu",
     .reads = {VQ_READS_IN(0)},
     .gives = 1,
+    .bf16 = 1,
     .shape = gelu_shape,
     .forward = gelu_forward_cpu,
     .backward = gelu_backward_cpu,
@@ -161,6 +162,7 @@ const vq_op vq_op_silu = {
     .name = "silu",
     .reads = {VQ_READS_IN(0)},
     .gives = 1,
+    .bf16 = 1,
     .shape = silu_shape,
     .forward = silu_forward_cpu,
     .backward = silu_backward_cpu,
@@ -170,6 +172,7 @@ const vq_op vq_op_tanh = {
     .name = "tanh",
     .reads = {VQ_READS_OUT},
     .gives = 1,
+    .bf16 = 1,
     .shape = tanh_shape,
     .forward = tanh_forward_cpu,
     .backward = tanh_backward_cpu,

@@ -73,14 +73,14 @@ static vq_status attention_shape(const vq_call *c, vq_shape *out, vq_shape *save
 {
   const vq_tensor *qkv = c->in[0];
   int64_t heads = c->attr->i[0];
-  VQ_TRY(vq_check_types(c, "attention", 0));
+  VQ_TRY(vq_check_types_bf16(c, "attention", 0, 1));
   VQ_TRY(vq_check_rank("attention", "qkv", qkv, 3));
   if (heads < 1 || qkv->dim[2] % (3 * heads) || !vq_count(qkv))
     return vq_fail(VQ_ERR_SHAPE,
                    "attention: qkv has %lld tokens of %lld columns: it needs at least one token, and 3 times a "
                    "multiple of %lld heads",
                    (long long)qkv->dim[1], (long long)qkv->dim[2], (long long)heads);
-  *out = vq_shape_make(VQ_REAL, 3, (int64_t[]){qkv->dim[0], qkv->dim[1], qkv->dim[2] / 3});
+  *out = vq_shape_make(qkv->dtype, 3, (int64_t[]){qkv->dim[0], qkv->dim[1], qkv->dim[2] / 3});
   *saved = vq_shape_make(VQ_REAL, 3, (int64_t[]){qkv->dim[0], heads, qkv->dim[1]});
   return VQ_OK;
 }
@@ -119,7 +119,7 @@ static inline VQ_BODY void softmax_body(vq_real *row, int64_t sees, int64_t keys
   for (int64_t j = sees; j < keys; j++)
     row[j] = 0;
 }
-VQ_LOOP(softmax, (vq_real *row, int64_t sees, int64_t keys, vq_real *lse), (row, sees, keys, lse))
+VQ_LOOP(softmax, (vq_real * row, int64_t sees, int64_t keys, vq_real *lse), (row, sees, keys, lse))
 
 static void forward_block(const plan *p, const block *b, vq_real *scores)
 {
@@ -159,12 +159,12 @@ static inline VQ_BODY void query_row_body(vq_real *row, const vq_real *d, int64_
   for (int64_t j = sees; j < keys; j++)
     row[j] = 0;
 }
-VQ_LOOP(query_row, (vq_real *row, const vq_real *d, int64_t sees, int64_t keys, vq_real lse, vq_real sum),
+VQ_LOOP(query_row, (vq_real * row, const vq_real *d, int64_t sees, int64_t keys, vq_real lse, vq_real sum),
         (row, d, sees, keys, lse, sum))
 
 /* A key's scores become its softmaxes, and d, the gradient of these, that of the scores. */
-static inline VQ_BODY void key_row_body(vq_real *row, vq_real *d, int64_t hidden, int64_t queries, const vq_real *lse,
-                                        const vq_real *sums)
+static inline VQ_BODY void key_row_body(vq_real *row, vq_real *d, int64_t hidden, int64_t queries,
+                                        const vq_real *lse, const vq_real *sums)
 {
   for (int64_t j = 0; j < hidden; j++)
     row[j] = d[j] = 0;
@@ -173,7 +173,8 @@ static inline VQ_BODY void key_row_body(vq_real *row, vq_real *d, int64_t hidden
     d[j] = row[j] * (d[j] - sums[j]);
   }
 }
-VQ_LOOP(key_row, (vq_real *row, vq_real *d, int64_t hidden, int64_t queries, const vq_real *lse, const vq_real *sums),
+VQ_LOOP(key_row,
+        (vq_real * row, vq_real *d, int64_t hidden, int64_t queries, const vq_real *lse, const vq_real *sums),
         (row, d, hidden, queries, lse, sums))
 
 /* dq of a block of query rows; and the block's row sums of dy y, which the blocks of keys will need. */
@@ -243,6 +244,7 @@ const vq_op vq_op_attention = {
     .name = "attention",
     .reads = {VQ_READS_IN(0) | VQ_READS_OUT | VQ_READS_SAVED},
     .gives = 1,
+    .bf16 = 1,
     .shape = attention_shape,
     .scratch = attention_scratch,
     .forward = attention_forward_cpu,

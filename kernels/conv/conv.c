@@ -8,12 +8,15 @@
 enum { X, W, B };
 enum { STRIDE, TOP, LEFT, BOTTOM, RIGHT }; /* attr->i */
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X | 1u << W)
+
 static vq_status conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   const int64_t *attr = c->attr->i;
   (void)saved;
-  VQ_TRY(vq_check_types(c, "conv", 0));
+  VQ_TRY(vq_check_types_bf16(c, "conv", 0, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("conv", "x", x, 4));
   VQ_TRY(vq_check_rank("conv", "w", w, 4));
   if (x->dim[3] != w->dim[3])
@@ -30,6 +33,7 @@ static vq_status conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   if (high < w->dim[1] || wide < w->dim[2])
     return vq_fail_shape("conv", "x", x, "with its padding is smaller than", "w", w);
   *out = vq_shape_of(x);
+  out->dtype = w->dtype;
   out->dim[1] = (high - w->dim[1]) / attr[STRIDE] + 1;
   out->dim[2] = (wide - w->dim[2]) / attr[STRIDE] + 1;
   out->dim[3] = w->dim[0];
@@ -101,6 +105,7 @@ const vq_op vq_op_conv = {
     .reads = {[X] = VQ_READS_IN(W), [W] = VQ_READS_IN(X)},
     .gives = 1u << X | 1u << W | 1u << B,
     .optional = 1u << B,
+    .bf16 = MAY_BE_BF16,
     .shape = conv_shape,
     .scratch = conv_scratch,
     .prepare = conv_prepare,

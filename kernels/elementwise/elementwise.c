@@ -1,6 +1,7 @@
 /* elementwise.c -- add, mul, sum and cast on the CPU. Contract: elementwise.h. */
 #include "kernels/elementwise/elementwise.h"
 
+#include "base/bf16.h"
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/reduce.h"
@@ -24,7 +25,7 @@ static int64_t start(const vq_call *c, int64_t row)
 
 static vq_status check_pair(const vq_call *c, const char *op, vq_shape *out)
 {
-  VQ_TRY(vq_check_types(c, op, 0));
+  VQ_TRY(vq_check_types_bf16(c, op, 0, 3));
   *out = vq_shape_of(c->in[0]);
   return vq_check_same(op, "b", c->in[1], out);
 }
@@ -56,6 +57,7 @@ const vq_op vq_op_add = {
     .name = "add",
     .passes = 3,
     .gives = 3,
+    .bf16 = 3,
     .shape = add_shape,
     .forward = add_forward_cpu,
 };
@@ -106,6 +108,7 @@ const vq_op vq_op_mul = {
     .name = "mul",
     .reads = {VQ_READS_IN(1), VQ_READS_IN(0)},
     .gives = 3,
+    .bf16 = 3,
     .shape = mul_shape,
     .forward = mul_forward_cpu,
     .backward = mul_backward_cpu,
@@ -164,23 +167,6 @@ const vq_op vq_op_sum = {
 
 /* ---- cast ---- */
 
-static float from_bf16(uint16_t half)
-{
-  uint32_t bits = (uint32_t)half << 16;
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-static uint16_t to_bf16(float value)
-{
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  uint32_t nan = (bits & 0x7fffffffu) > 0x7f800000u; /* its quiet bit keeps it one */
-  uint32_t rounded = nan ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1);
-  return (uint16_t)(rounded >> 16);
-}
-
 static vq_status cast_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   vq_dtype from = c->in[0]->dtype, to = (vq_dtype)c->attr->i[0];
@@ -208,12 +194,12 @@ static void cast_task(void *context, int64_t task)
     const vq_real *x = job->from;
     uint16_t *y = job->to;
     for (; i < n; i++)
-      y[i] = to_bf16((float)(job->add ? from_bf16(y[i]) + x[i] : x[i]));
+      y[i] = vq_bf16_from_float((float)(job->add ? vq_bf16_to_float(y[i]) + x[i] : x[i]));
   } else {
     const uint16_t *x = job->from;
     vq_real *y = job->to;
     for (; i < n; i++)
-      vq_put(y + i, job->add, from_bf16(x[i]));
+      vq_put(y + i, job->add, vq_bf16_to_float(x[i]));
   }
 }
 

@@ -8,6 +8,9 @@
 
 enum { IDS, TABLE, POS };
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << TABLE)
+
 static const int32_t *ids_of(const vq_call *c)
 {
   return (const int32_t *)vq_root(c->in[IDS])->data;
@@ -17,14 +20,14 @@ static vq_status embed_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *ids = c->in[IDS], *table = c->in[TABLE], *pos = c->in[POS];
   (void)saved;
-  VQ_TRY(vq_check_types(c, "embed", 1u << IDS));
+  VQ_TRY(vq_check_types_bf16(c, "embed", 1u << IDS, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("embed", "ids", ids, 2));
   VQ_TRY(vq_check_rank("embed", "table", table, 2));
   if (pos)
     VQ_TRY(vq_check_dims("embed", "pos", pos, 2, -1, table->dim[1], -1, -1));
   if (pos && pos->dim[0] < ids->dim[1])
     return vq_fail_shape("embed", "pos", pos, "has fewer rows than there are tokens in", "ids", ids);
-  *out = vq_shape_make(VQ_REAL, 3, (int64_t[]){ids->dim[0], ids->dim[1], table->dim[1]});
+  *out = vq_shape_make(table->dtype, 3, (int64_t[]){ids->dim[0], ids->dim[1], table->dim[1]});
   return VQ_OK;
 }
 
@@ -96,6 +99,7 @@ const vq_op vq_op_embed = {
     .reads = {[TABLE] = VQ_READS_IN(IDS)},
     .gives = 1u << TABLE | 1u << POS,
     .optional = 1u << POS,
+    .bf16 = MAY_BE_BF16,
     .shape = embed_shape,
     .forward = embed_forward_cpu,
     .backward = embed_backward_cpu,

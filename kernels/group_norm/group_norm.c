@@ -9,6 +9,9 @@ enum { X, G, B };
 enum { GROUPS }; /* attr->i */
 enum { EPS };    /* attr->f */
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X)
+
 static vq_norm sizes(const vq_call *c)
 {
   return vq_norm_sizes(c->in[X], c->attr->i[GROUPS], c->attr->f[EPS], VQ_ACT_NONE);
@@ -16,7 +19,7 @@ static vq_norm sizes(const vq_call *c)
 
 static vq_status group_norm_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
-  VQ_TRY(vq_check_types(c, "group_norm", 0));
+  VQ_TRY(vq_check_types_bf16(c, "group_norm", 0, MAY_BE_BF16));
   VQ_TRY(vq_norm_check("group_norm", c->in[X], c->in[G], c->in[B], c->attr->i[GROUPS], c->attr->f[EPS]));
   *out = vq_shape_of(c->in[X]);
   *saved = vq_norm_saved(c->in[X], c->attr->i[GROUPS]);
@@ -68,6 +71,7 @@ const vq_op vq_op_group_norm = {
     .name = "group_norm",
     .reads = {[X] = VQ_READS_IN(X) | VQ_READS_IN(G) | VQ_READS_SAVED, [G] = VQ_READS_IN(X) | VQ_READS_SAVED},
     .gives = 1u << X | 1u << G | 1u << B,
+    .bf16 = MAY_BE_BF16,
     .shape = group_norm_shape,
     .scratch = group_norm_scratch,
     .forward = group_norm_forward_cpu,

@@ -11,12 +11,15 @@
 
 enum { X, G, B };
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X)
+
 #define BLOCK_COLUMNS 64 /* a task of dg */
 
 static vq_status layer_norm_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *x = c->in[X];
-  VQ_TRY(vq_check_types(c, "layer_norm", 0));
+  VQ_TRY(vq_check_types_bf16(c, "layer_norm", 0, MAY_BE_BF16));
   if (x->rank < 1)
     return vq_fail(VQ_ERR_SHAPE, "layer_norm: x is a scalar and must have rows");
   if (!(c->attr->f[0] > 0))
@@ -123,6 +126,7 @@ const vq_op vq_op_layer_norm = {
     .name = "layer_norm",
     .reads = {[X] = VQ_READS_IN(X) | VQ_READS_IN(G) | VQ_READS_SAVED, [G] = VQ_READS_IN(X) | VQ_READS_SAVED},
     .gives = 1u << X | 1u << G | 1u << B,
+    .bf16 = MAY_BE_BF16,
     .shape = layer_norm_shape,
     .forward = layer_norm_forward_cpu,
     .backward = layer_norm_backward_cpu,

@@ -7,15 +7,19 @@
 
 enum { X, W, B, SKIP };
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X | 1u << W | 1u << SKIP)
+
 static vq_status linear_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   (void)saved;
-  VQ_TRY(vq_check_types(c, "linear", 0));
+  VQ_TRY(vq_check_types_bf16(c, "linear", 0, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("linear", "w", w, 2));
   if (x->rank < 1 || vq_last(x) != w->dim[1])
     return vq_fail_shape("linear", "x", x, "does not fit", "w", w);
   *out = vq_shape_of(x);
+  out->dtype = w->dtype;
   out->dim[x->rank - 1] = w->dim[0];
   if (c->in[B])
     VQ_TRY(vq_check_dims("linear", "b", c->in[B], 1, w->dim[0], -1, -1, -1));
@@ -59,6 +63,7 @@ const vq_op vq_op_linear = {
     .passes = 1u << SKIP,
     .gives = 1u << X | 1u << W | 1u << B | 1u << SKIP,
     .optional = 1u << B | 1u << SKIP,
+    .bf16 = MAY_BE_BF16,
     .shape = linear_shape,
     .forward = linear_forward_cpu,
     .backward = linear_backward_cpu,

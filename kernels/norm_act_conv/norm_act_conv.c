@@ -9,6 +9,9 @@ enum { X, G, B, W, BIAS, SKIP };
 enum { GROUPS, ACT }; /* attr->i */
 enum { EPS };         /* attr->f */
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X | 1u << W | 1u << SKIP)
+
 static vq_norm norm_sizes(const vq_call *c)
 {
   return vq_norm_sizes(c->in[X], c->attr->i[GROUPS], c->attr->f[EPS], (vq_act)c->attr->i[ACT]);
@@ -36,7 +39,7 @@ static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   const char *op = "norm_act_conv";
-  VQ_TRY(vq_check_types(c, op, 0));
+  VQ_TRY(vq_check_types_bf16(c, op, 0, MAY_BE_BF16));
   VQ_TRY(vq_check_rank(op, "x", x, 4));
   VQ_TRY(vq_norm_check(op, x, c->in[G], c->in[B], c->attr->i[GROUPS], c->attr->f[EPS]));
   if (c->attr->i[ACT] != VQ_ACT_NONE && c->attr->i[ACT] != VQ_ACT_SILU)
@@ -46,6 +49,7 @@ static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *
     return vq_fail(VQ_ERR_SHAPE, "%s: the kernel is %lldx%lld and must be 1x1 or 3x3", op, (long long)w->dim[1],
                    (long long)w->dim[2]);
   *out = vq_shape_of(x);
+  out->dtype = w->dtype;
   out->dim[3] = w->dim[0];
   *saved = vq_norm_saved(x, c->attr->i[GROUPS]);
   if (c->in[BIAS])
@@ -124,6 +128,7 @@ const vq_op vq_op_norm_act_conv = {
     .passes = 1u << SKIP,
     .gives = 1u << X | 1u << SKIP,
     .optional = 1u << BIAS | 1u << SKIP,
+    .bf16 = MAY_BE_BF16,
     .shape = norm_act_conv_shape,
     .scratch = norm_act_conv_scratch,
     .prepare = norm_act_conv_prepare,

@@ -27,7 +27,7 @@ static vq_status patchify_shape(const vq_call *c, vq_shape *out, vq_shape *saved
                      "finite and the deviation above 0",
                      i, c->attr->f[i], c->attr->f[3 + i]);
   int64_t side = x->dim[1] / patch;
-  *out = vq_shape_make(VQ_REAL, 3, (int64_t[]){x->dim[0], side * side, patch * patch * 3});
+  *out = vq_shape_make(c->device->products, 3, (int64_t[]){x->dim[0], side * side, patch * patch * 3});
   return VQ_OK;
 }
 
@@ -110,15 +110,18 @@ vq_tensor *vq_patchify(vq_tape *tape, vq_tensor *x, int patch, const double mean
 
 enum { X, FIRST, POS };
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X)
+
 static vq_status prepend_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *x = c->in[X];
   (void)saved;
-  VQ_TRY(vq_check_types(c, "prepend", 0));
+  VQ_TRY(vq_check_types_bf16(c, "prepend", 0, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("prepend", "x", x, 3));
   VQ_TRY(vq_check_dims("prepend", "first", c->in[FIRST], 1, x->dim[2], -1, -1, -1));
   VQ_TRY(vq_check_dims("prepend", "pos", c->in[POS], 2, x->dim[1] + 1, x->dim[2], -1, -1));
-  *out = vq_shape_make(VQ_REAL, 3, (int64_t[]){x->dim[0], x->dim[1] + 1, x->dim[2]});
+  *out = vq_shape_make(x->dtype, 3, (int64_t[]){x->dim[0], x->dim[1] + 1, x->dim[2]});
   return VQ_OK;
 }
 
@@ -187,6 +190,7 @@ static vq_status prepend_backward_cpu(const vq_call *c)
 const vq_op vq_op_prepend = {
     .name = "prepend",
     .gives = 1u << X | 1u << FIRST | 1u << POS,
+    .bf16 = MAY_BE_BF16,
     .shape = prepend_shape,
     .forward = prepend_forward_cpu,
     .backward = prepend_backward_cpu,

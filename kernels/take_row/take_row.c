@@ -8,6 +8,9 @@
 
 enum { X, ROW };
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X)
+
 static const int32_t *row_of(const vq_call *c)
 {
   return (const int32_t *)vq_root(c->in[ROW])->data;
@@ -17,10 +20,10 @@ static vq_status take_row_shape(const vq_call *c, vq_shape *out, vq_shape *saved
 {
   const vq_tensor *x = c->in[X];
   (void)saved;
-  VQ_TRY(vq_check_types(c, "take_row", 1u << ROW));
+  VQ_TRY(vq_check_types_bf16(c, "take_row", 1u << ROW, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("take_row", "x", x, 3));
   VQ_TRY(vq_check_dims("take_row", "row", c->in[ROW], 1, x->dim[0], -1, -1, -1));
-  *out = vq_shape_make(VQ_REAL, 2, (int64_t[]){x->dim[0], x->dim[2]});
+  *out = vq_shape_make(x->dtype, 2, (int64_t[]){x->dim[0], x->dim[2]});
   return VQ_OK;
 }
 
@@ -59,6 +62,7 @@ const vq_op vq_op_take_row = {
     .name = "take_row",
     .reads = {[X] = VQ_READS_IN(ROW)},
     .gives = 1u << X,
+    .bf16 = MAY_BE_BF16,
     .shape = take_row_shape,
     .forward = take_row_forward_cpu,
     .backward = take_row_backward_cpu,

@@ -6,14 +6,18 @@
 
 enum { X, W, B };
 
+/* What may be BF16. */
+#define MAY_BE_BF16 (1u << X | 1u << W)
+
 static vq_status upsample_conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   (void)saved;
-  VQ_TRY(vq_check_types(c, "upsample_conv", 0));
+  VQ_TRY(vq_check_types_bf16(c, "upsample_conv", 0, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("upsample_conv", "x", x, 4));
   VQ_TRY(vq_check_dims("upsample_conv", "w", w, 4, -1, 3, 3, vq_last(x)));
   *out = vq_shape_of(x);
+  out->dtype = w->dtype;
   out->dim[1] *= 2;
   out->dim[2] *= 2;
   out->dim[3] = w->dim[0];
@@ -169,6 +173,7 @@ const vq_op vq_op_upsample_conv = {
     .reads = {[X] = VQ_READS_IN(W)},
     .gives = 1u << X,
     .optional = 1u << B,
+    .bf16 = MAY_BE_BF16,
     .shape = upsample_conv_shape,
     .scratch = upsample_conv_scratch,
     .prepare = upsample_conv_prepare,
