@@ -1,6 +1,7 @@
 /* cases.c -- runs a row of the table: makes its inputs, calls its op, walks back, reads what came out. */
 #include "cases.h"
 
+#include "base/bf16.h"
 #include "base/rng.h"
 
 #include <stdlib.h>
@@ -35,11 +36,37 @@ static void draw(const vq_case *c, int i, int64_t count, uint64_t seed, void *ho
     c->fill(i, host);
 }
 
-static vq_status make_input(const vq_case *c, int i, vq_tape *tape, uint64_t seed, const void *given,
-                            vq_tensor **out)
+static void round_to_bf16(vq_real *x, int64_t count)
+{
+  for (int64_t i = 0; i < count; i++)
+    x[i] = vq_bf16_to_float(vq_bf16_from_float((float)x[i]));
+}
+
+/* Makes bf16 of reals, or reals of bf16, in place. */
+static void pack(void *host, int64_t count)
+{
+  for (int64_t i = 0; i < count; i++) {
+    uint16_t half = vq_bf16_from_float((float)((vq_real *)host)[i]);
+    memcpy((char *)host + 2 * i, &half, sizeof half);
+  }
+}
+
+static void unpack(void *host, int64_t count)
+{
+  for (int64_t i = count - 1; i >= 0; i--) {
+    uint16_t half;
+    memcpy(&half, (char *)host + 2 * i, sizeof half);
+    ((vq_real *)host)[i] = vq_bf16_to_float(half);
+  }
+}
+
+static vq_status make_input(const vq_case *c, int i, vq_tape *tape, unsigned halves, uint64_t seed,
+                            const void *given, vq_tensor **out)
 {
   const vq_input *in = &c->in[i];
+  vq_device *device = vq_tape_device(tape);
   vq_dtype dtype = in->kind == VQ_INPUT_IDS ? VQ_I32 : in->kind == VQ_INPUT_F64 ? VQ_F64 : VQ_REAL;
+  bool half = halves & c->op->bf16 & 1u << i;
   vq_shape s = vq_shape_make(dtype, in->rank, in->dim);
   void *host = malloc(vq_shape_bytes(&s) + 1);
   vq_status status = VQ_OK;
@@ -47,20 +74,27 @@ static vq_status make_input(const vq_case *c, int i, vq_tape *tape, uint64_t see
     memcpy(host, given, vq_shape_bytes(&s));
   else
     draw(c, i, vq_shape_count(&s), seed, host);
+  if (half)
+    round_to_bf16(host, vq_shape_count(&s));
+  if (half && device->backend->bf16) {
+    s.dtype = VQ_BF16;
+    pack(host, vq_shape_count(&s));
+  }
   if (in->kind == VQ_INPUT_FROZEN)
-    status = vq_weight_create(out, vq_tape_device(tape), &s, host, false);
+    status = vq_weight_create(out, device, &s, host, false);
   else
     *out = vq_leaf(tape, &s, host, in->kind == VQ_INPUT_LEAF);
   free(host);
   return status ? status : vq_tape_status(tape);
 }
 
-vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, uint64_t seed, const void *const *given, vq_tensor **in)
+vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, unsigned halves, uint64_t seed, const void *const *given,
+                         vq_tensor **in)
 {
   for (int i = 0; i < VQ_IN; i++) {
     in[i] = NULL;
     if (c->in[i].kind != VQ_INPUT_NONE)
-      VQ_TRY(make_input(c, i, tape, seed, given ? given[i] : NULL, &in[i]));
+      VQ_TRY(make_input(c, i, tape, halves, seed, given ? given[i] : NULL, &in[i]));
   }
   return VQ_OK;
 }
@@ -69,23 +103,32 @@ static vq_status read_back(vq_device *device, const vq_tensor *x, bool gradient,
 {
   result->count[slot] = vq_count(x);
   result->value[slot] = calloc((size_t)vq_count(x), sizeof(vq_real));
-  return gradient ? vq_grad_read(device, x, result->value[slot]) : vq_tensor_read(device, x, result->value[slot]);
+  VQ_TRY(gradient ? vq_grad_read(device, x, result->value[slot]) : vq_tensor_read(device, x, result->value[slot]));
+  if (x->dtype == VQ_BF16)
+    unpack(result->value[slot], vq_count(x));
+  return VQ_OK;
 }
 
-static vq_status run_on(vq_tape *tape, const vq_case *c, uint64_t seed, const void *const *given, const vq_real *dy,
-                        vq_result *result)
+static vq_status run_on(vq_tape *tape, const vq_case *c, unsigned halves, uint64_t seed, const void *const *given,
+                        const vq_real *dy, vq_result *result)
 {
   vq_device *device = vq_tape_device(tape);
   vq_tensor *in[VQ_IN];
-  VQ_TRY(vq_case_inputs(c, tape, seed, given, in));
+  VQ_TRY(vq_case_inputs(c, tape, halves, seed, given, in));
   vq_mark mark = vq_tape_mark(tape);
   vq_tensor *y = c->call(tape, in);
   VQ_TRY(vq_tape_status(tape));
   VQ_TRY(read_back(device, y, false, VQ_IN, result));
+  result->dtype = y->dtype;
   if (y->wants) {
-    vq_real *drawn = malloc((size_t)vq_count(y) * sizeof *drawn);
-    for (int64_t e = 0; e < vq_count(y); e++)
+    int64_t count = vq_count(y);
+    vq_real *drawn = malloc((size_t)count * sizeof *drawn);
+    for (int64_t e = 0; e < count; e++)
       drawn[e] = dy ? dy[e] : (vq_real)vq_rng_normal(seed, VQ_RNG_WEIGHTS, VQ_IN, (uint64_t)e);
+    if (halves)
+      round_to_bf16(drawn, count);
+    if (y->dtype == VQ_BF16)
+      pack(drawn, count);
     vq_seed_with(tape, y, drawn);
     free(drawn);
     VQ_TRY(vq_backward(tape, NULL, mark));
@@ -97,19 +140,26 @@ static vq_status run_on(vq_tape *tape, const vq_case *c, uint64_t seed, const vo
   return VQ_OK;
 }
 
+vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed,
+                         const void *const *given, const vq_real *dy, vq_result *result)
+{
+  vq_tape *tape = NULL;
+  memset(result, 0, sizeof *result);
+  vq_status status = device->plan ? VQ_OK : vq_device_reserve(device, POOL_BYTES);
+  if (!status)
+    status = vq_tape_create(&tape, device);
+  if (!status)
+    status = run_on(tape, c, halves, seed, given, dy, result);
+  vq_tape_free(tape);
+  return status;
+}
+
 vq_status vq_case_run(const vq_case *c, int threads, uint64_t seed, const void *const *given, const vq_real *dy,
                       vq_result *result)
 {
   vq_device *device;
-  vq_tape *tape = NULL;
-  memset(result, 0, sizeof *result);
   VQ_TRY(threads ? vq_cpu_create(&device, threads) : vq_plan_create(&device, &vq_cpu_backend));
-  vq_status status = threads ? vq_device_reserve(device, POOL_BYTES) : VQ_OK;
-  if (!status)
-    status = vq_tape_create(&tape, device);
-  if (!status)
-    status = run_on(tape, c, seed, given, dy, result);
-  vq_tape_free(tape);
+  vq_status status = vq_case_run_on(c, device, 0, seed, given, dy, result);
   vq_device_free(device);
   return status;
 }

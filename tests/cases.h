@@ -69,14 +69,16 @@ extern const vq_case vq_cases_augment[], vq_cases_basic[], vq_cases_clip[], vq_c
 /* All of them by number; NULL past the end. */
 const vq_case *vq_case_at(int number);
 
-/* Makes the row's inputs on the tape: in[VQ_IN], NULL where one is left out. */
-vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, uint64_t seed, const void *const *given, vq_tensor **in);
+/* Makes the row's inputs on the tape: in[VQ_IN], NULL where one is left out; `halves`: see vq_case_run_on. */
+vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, unsigned halves, uint64_t seed, const void *const *given,
+                         vq_tensor **in);
 
 /* What a run of a case gives: the output and each wanted gradient; free with vq_result_free. */
 typedef struct vq_result {
   int64_t count[VQ_IN + 1]; /* elements; [VQ_IN] is the output */
   vq_real *value[VQ_IN + 1];
-  size_t peak; /* bytes of the step pool */
+  vq_dtype dtype; /* of the output; integers lie in value[VQ_IN] as they are, BF16 as vq_real */
+  size_t peak;    /* bytes of the step pool */
 } vq_result;
 
 /* Runs forward and, where something wants a gradient, backward from the dy that `seed` draws (or from `dy`). `given`:
@@ -84,6 +86,11 @@ typedef struct vq_result {
 /* threads 0: a dry run, on a plan. */
 vq_status vq_case_run(const vq_case *c, int threads, uint64_t seed, const void *const *given, const vq_real *dy,
                       vq_result *result);
+
+/* The same on a device that the caller has made and has not reserved. `halves`: bit i for in[i], of those in the op's bf16, says that it
+ * is BF16 or, on a backend that does not compute in it, rounded to it; so is dy, if there is a bit. */
+vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed,
+                         const void *const *given, const vq_real *dy, vq_result *result);
 void vq_result_free(vq_result *result);
 
 #endif

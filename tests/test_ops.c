@@ -88,7 +88,7 @@ static vq_gradcheck_report check_gradient(const vq_case *c)
   vq_gradcheck_report report;
   cr_assert(!vq_cpu_create(&device, 1) && !vq_device_reserve(device, (size_t)64 << 20), "%s", vq_error_message());
   cr_assert(!vq_tape_create(&tape, device), "%s", vq_error_message());
-  cr_assert(!vq_case_inputs(c, tape, SEED, NULL, in), "%s: %s", c->name, vq_error_message());
+  cr_assert(!vq_case_inputs(c, tape, 0, SEED, NULL, in), "%s: %s", c->name, vq_error_message());
   cr_assert(!vq_gradcheck(tape, call_case, (void *)c, in, VQ_IN, SEED + 1, &report), "%s: %s", c->name,
             vq_error_message());
   vq_tape_free(tape);

@@ -1,33 +1,47 @@
-/* cuda_on_cpu.cpp -- fibers, barriers and shared memory. A fiber runs until it waits or returns; the schedule chooses the next.
- * Shared memory is filled with 0xff, NaN as a float, and has as much again on either side, which is looked at after the block. */
+/* cuda_on_cpu.cpp -- blocks, barriers, warps and shared memory. A fiber runs until it waits or returns; the schedule chooses the
+ * next. Shared memory is filled with 0xff, NaN as a float, and has as much again on either side, which is looked at after the
+ * block. */
 #include "cuda_on_cpu.h"
+#include "fiber.h"
 
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <memory>
 #include <random>
-#include <ucontext.h>
 #include <vector>
 
-namespace cuda_on_cpu {
+namespace cuda_on_cpu
+{
 
 Schedule schedule = IN_ORDER;
 std::string fault;
+long launches;
 dim3 thread, block, threads, blocks;
 
-namespace {
+namespace
+{
 
 const unsigned WARP = 32;
-const size_t STACK = 64 << 10, ZONE = 256;
+const size_t ZONE = 256;
 const unsigned char POISON = 0xff;
 
-enum State { READY, AT_BARRIER, AT_SHUFFLE, DONE };
+enum State { READY, AT_BARRIER, TOGETHER, DONE };
 
-struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char[]> stack;
-  State state = READY;
-  int line = 0;                /* of the barrier that it waits at */
-  unsigned char value[16] = {}; /* what it gives in a shuffle */
+struct Copy {
+  void *to;
+  const void *from;
+  bool there;
+};
+
+struct Thread {
+  Fiber fiber;
+  State state;
+  int line; /* of what it waits at */
+  void *mine;
+  void (*work)(void *const what[32]);
+  std::vector<Copy> copies;             /* asked for, in no group yet */
+  std::deque<std::vector<Copy>> groups; /* committed, not waited for */
 };
 
 struct Shared {
@@ -36,144 +50,179 @@ struct Shared {
   std::vector<unsigned char> memory;
 };
 
-std::vector<Fiber> fibers;
+std::vector<std::unique_ptr<Thread>> pool; /* a fiber's stack is used again by later launches */
 std::map<const void *, Shared> arrays;
-ucontext_t scheduler;
-unsigned current;
+std::vector<unsigned char> of_launch;
+size_t of_launch_bytes;
+std::deque<unsigned> ready;
+unsigned count, current, at_barrier, done;
+std::vector<unsigned> arrived; /* lanes of each warp that wait for the others */
 const std::function<void()> *kernel;
 std::mt19937 random_words(1);
+
+unsigned lanes(unsigned warp)
+{
+  return std::min(WARP, count - warp * WARP);
+}
 
 void enter()
 {
   (*kernel)();
-  fibers[current].state = DONE;
-  swapcontext(&fibers[current].context, &scheduler);
+  pool[current]->state = DONE;
 }
 
-void wait(State state)
+void wait(State state, int line)
 {
-  fibers[current].state = state;
-  swapcontext(&fibers[current].context, &scheduler);
+  pool[current]->state = state;
+  pool[current]->line = line;
+  Fiber::pause();
 }
 
-/* The next fiber that is ready, or the number of fibers. */
-unsigned choose()
+/* Threads [from, to) can go on. */
+void make_ready(unsigned from, unsigned to)
 {
-  unsigned n = (unsigned)fibers.size();
-  std::vector<unsigned> ready;
-  for (unsigned i = 0; i < n; i++) {
-    unsigned at = schedule == REVERSED ? (current + n - 1 - i) % n : (current + 1 + i) % n;
-    if (fibers[at].state == READY)
-      ready.push_back(at);
+  for (unsigned i = from; i < to; i++) {
+    pool[i]->state = READY;
+    if (schedule == WARP_GREEDY) /* before the other warps, in order */
+      ready.insert(ready.begin() + (i - from), i);
+    else if (schedule == REVERSED)
+      ready.push_back(to - 1 - (i - from));
+    else
+      ready.push_back(i);
   }
-  if (ready.empty())
-    return n;
-  if (schedule == SHUFFLED)
-    return ready[random_words() % ready.size()];
-  if (schedule == WARP_GREEDY)
-    for (unsigned at : ready)
-      if (at / WARP == current / WARP)
-        return at;
-  return ready[0];
 }
 
-/* Lets those go on that all wait at the same place; false if nobody could. */
-bool release(unsigned from, unsigned to, State state)
+unsigned next()
 {
-  for (unsigned i = from; i < to; i++)
-    if (fibers[i].state != state || fibers[i].line != fibers[from].line)
-      return false;
-  for (unsigned i = from; i < to; i++)
-    fibers[i].state = READY;
-  return true;
+  size_t at = schedule == SHUFFLED ? random_words() % ready.size() : 0;
+  unsigned i = ready[at];
+  ready[at] = ready.front();
+  ready.pop_front();
+  return i;
 }
 
-void release_warps()
+/* The last lane has come: if all came to the same place, their common work is done and they go on. */
+void finish_together(unsigned warp)
 {
-  unsigned n = (unsigned)fibers.size();
-  for (unsigned w = 0; w < n; w += WARP)
-    release(w, w + WARP < n ? w + WARP : n, AT_SHUFFLE);
+  void *what[WARP] = {};
+  unsigned from = warp * WARP, to = from + lanes(warp);
+  for (unsigned i = from; i < to; i++) {
+    if (pool[i]->state != TOGETHER || pool[i]->line != pool[from]->line)
+      return; /* they never will: explain_halt */
+    what[i - from] = pool[i]->mine;
+  }
+  if (pool[from]->work)
+    pool[from]->work(what);
+  arrived[warp] = 0;
+  make_ready(from, to);
+}
+
+void finish_barrier()
+{
+  for (unsigned i = 1; i < count; i++)
+    if (pool[i]->line != pool[0]->line)
+      return;
+  at_barrier = 0;
+  make_ready(0, count);
 }
 
 void explain_halt()
 {
   std::string waiting, returned;
-  for (unsigned i = 0; i < fibers.size(); i++) {
-    if (fibers[i].state == DONE && returned.empty())
+  for (unsigned i = 0; i < count; i++) {
+    const Thread &t = *pool[i];
+    if (t.state == DONE && returned.empty())
       returned = "thread " + std::to_string(i) + " returned";
-    if (fibers[i].state != DONE && waiting.empty())
-      waiting = "thread " + std::to_string(i) + " waits" +
-                (fibers[i].state == AT_BARRIER ? " at the barrier of line " + std::to_string(fibers[i].line) : " in a shuffle");
+    if (t.state != DONE && waiting.empty())
+      waiting = "thread " + std::to_string(i) + " waits " +
+                (t.state == AT_BARRIER ? "at the barrier" : "for its warp") + " of line " + std::to_string(t.line);
   }
   fault = waiting + (returned.empty() ? " and others wait elsewhere" : " and " + returned);
 }
 
-void look_at_zones()
+void look_at_zones(const std::string &name, const std::vector<unsigned char> &memory, size_t bytes)
 {
-  for (auto &entry : arrays) {
-    const Shared &s = entry.second;
-    for (size_t i = 0; i < ZONE; i++)
-      if (s.memory[i] != POISON || s.memory[ZONE + s.bytes + i] != POISON)
-        fault = "the shared array " + s.name + " was written outside its bounds";
-  }
+  for (size_t i = 0; i < ZONE; i++)
+    if (memory[i] != POISON || memory[ZONE + bytes + i] != POISON)
+      fault = "the shared array " + name + " was written outside its bounds";
+}
+
+void look_at_copies()
+{
+  for (unsigned i = 0; i < count; i++)
+    if (!pool[i]->copies.empty())
+      fault = "thread " + std::to_string(i) + " returned with asynchronous copies that it never committed";
 }
 
 void run_block()
 {
-  unsigned n = (unsigned)fibers.size();
   arrays.clear();
-  for (Fiber &fiber : fibers) {
-    fiber.state = READY;
-    fiber.line = 0;
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.context.uc_stack.ss_size = STACK;
-    makecontext(&fiber.context, enter, 0);
+  of_launch.assign(of_launch_bytes ? of_launch_bytes + 2 * ZONE : 0, POISON);
+  ready.clear();
+  arrived.assign((count + WARP - 1) / WARP, 0);
+  at_barrier = done = 0;
+  for (unsigned i = 0; i < count; i++) {
+    pool[i]->copies.clear();
+    pool[i]->groups.clear();
+    pool[i]->fiber.prepare(enter);
   }
-  current = schedule == REVERSED ? 0 : n - 1;
-  for (;;) {
-    release_warps();
-    unsigned next = choose();
-    if (next == n && release(0, n, AT_BARRIER))
-      continue;
-    if (next == n)
-      break;
-    current = next;
+  make_ready(0, count);
+  while (!ready.empty()) {
+    current = next();
+    Thread &t = *pool[current];
     thread = dim3(current % threads.x, current / threads.x % threads.y, current / threads.x / threads.y);
-    swapcontext(&scheduler, &fibers[current].context);
+    t.fiber.resume();
+    if (t.state == DONE)
+      done++;
+    else if (t.state == AT_BARRIER && ++at_barrier == count)
+      finish_barrier();
+    else if (t.state == TOGETHER && ++arrived[current / WARP] == lanes(current / WARP))
+      finish_together(current / WARP);
   }
-  for (const Fiber &fiber : fibers)
-    if (fiber.state != DONE) {
-      explain_halt();
-      return;
-    }
-  look_at_zones();
+  if (done < count)
+    explain_halt();
+  else
+    look_at_copies();
+  for (const auto &entry : arrays)
+    look_at_zones(entry.second.name, entry.second.memory, entry.second.bytes);
+  if (of_launch_bytes)
+    look_at_zones("of the launch", of_launch, of_launch_bytes);
 }
 
 } // namespace
 
-int launch(dim3 grid, dim3 size, const std::function<void()> &body)
+int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body)
 {
-  unsigned count = grid.x * grid.y * grid.z;
+  unsigned grid_count = grid.x * grid.y * grid.z;
+  launches++;
   fault.clear();
   kernel = &body;
   blocks = grid;
   threads = size;
-  fibers = std::vector<Fiber>(size.x * size.y * size.z);
-  for (Fiber &fiber : fibers)
-    fiber.stack.reset(new char[STACK]);
-  for (unsigned i = 0; i < count && fault.empty(); i++) {
-    unsigned b = schedule == REVERSED ? count - 1 - i : i;
+  count = size.x * size.y * size.z;
+  of_launch_bytes = bytes;
+  if (!count || count > 1024 || !grid_count || grid.y > 65535 || grid.z > 65535 || grid.x > 0x7fffffffu)
+    fault = "a launch of " + std::to_string(grid_count) + " blocks of " + std::to_string(count) + " threads";
+  else if (bytes > 227 << 10)
+    fault = "a launch with " + std::to_string(bytes) + " bytes of shared memory";
+  while (pool.size() < count && fault.empty())
+    pool.emplace_back(new Thread);
+  for (unsigned i = 0; i < grid_count && fault.empty(); i++) {
+    unsigned b = schedule == REVERSED ? grid_count - 1 - i : i;
     block = dim3(b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y);
     run_block();
   }
-  return !fault.empty();
+  return fault.empty() ? cudaSuccess : cudaErrorLaunchFailure;
 }
 
 void barrier(int line)
 {
-  fibers[current].line = line;
-  wait(AT_BARRIER);
+  wait(AT_BARRIER, line);
+}
+
+unsigned lane()
+{
+  return current % WARP;
 }
 
 void *shared(const void *site, const char *name, size_t bytes)
@@ -184,18 +233,155 @@ void *shared(const void *site, const char *name, size_t bytes)
   return s.memory.data() + ZONE;
 }
 
-unsigned lane()
+void *shared_of_launch()
 {
-  return current % WARP;
+  return of_launch.data() + ZONE;
 }
 
-void shuffle(const void *mine, void *theirs, size_t bytes, unsigned from)
+/* ---- what a warp does together ---- */
+
+void together(void *mine, void (*work)(void *const what[32]), int line)
 {
-  fibers[current].line = 0;
-  memcpy(fibers[current].value, mine, bytes);
-  wait(AT_SHUFFLE);
-  memcpy(theirs, fibers[current / WARP * WARP + from].value, bytes);
-  wait(AT_SHUFFLE); /* nobody gives the next value before all have read this one */
+  pool[current]->mine = mine;
+  pool[current]->work = work;
+  wait(TOGETHER, line);
+}
+
+void shuffle(void *const what[32])
+{
+  for (unsigned i = 0; i < WARP; i++) {
+    const Shuffle *s = static_cast<const Shuffle *>(what[i]);
+    if (s && s->from < WARP && what[s->from])
+      memcpy(s->theirs, static_cast<const Shuffle *>(what[s->from])->mine, s->bytes);
+  }
+}
+
+namespace
+{
+
+struct Vote {
+  bool yes;
+  unsigned all;
+};
+
+void count_votes(void *const what[32])
+{
+  unsigned all = 0;
+  for (unsigned i = 0; i < WARP; i++)
+    if (what[i] && static_cast<const Vote *>(what[i])->yes)
+      all |= 1u << i;
+  for (unsigned i = 0; i < WARP; i++)
+    if (what[i])
+      static_cast<Vote *>(what[i])->all = all;
+}
+
+struct Mma {
+  float *d;
+  const uint32_t *a, *b;
+};
+
+float half_of(uint32_t word, unsigned upper)
+{
+  return vq_bf16_to_float((uint16_t)(word >> 16 * upper));
+}
+
+/* As the tables of the PTX manual have it (kernels/cuda/mma.cuh): products exact, added up in float. */
+void multiply(void *const what[32])
+{
+  float a[16][16], b[16][8];
+  for (unsigned l = 0; l < WARP; l++) {
+    const Mma *m = static_cast<const Mma *>(what[l]);
+    unsigned g = l / 4, t = l % 4;
+    for (unsigned word = 0; word < 4; word++)
+      for (unsigned upper = 0; upper < 2; upper++)
+        a[g + 8 * (word % 2)][2 * t + upper + 8 * (word / 2)] = half_of(m->a[word], upper);
+    for (unsigned word = 0; word < 2; word++)
+      for (unsigned upper = 0; upper < 2; upper++)
+        b[2 * t + upper + 8 * word][g] = half_of(m->b[word], upper);
+  }
+  for (unsigned l = 0; l < WARP; l++) {
+    const Mma *m = static_cast<const Mma *>(what[l]);
+    unsigned g = l / 4, t = l % 4;
+    for (unsigned i = 0; i < 4; i++) {
+      float sum = m->d[i];
+      for (unsigned k = 0; k < 16; k++)
+        sum += a[g + 8 * (i / 2)][k] * b[k][2 * t + i % 2];
+      m->d[i] = sum;
+    }
+  }
+}
+
+struct Load {
+  uint32_t *out;
+  const void *row;
+  bool transposed;
+};
+
+void load(void *const what[32])
+{
+  for (unsigned l = 0; l < WARP; l++) {
+    const Load *mine = static_cast<const Load *>(what[l]);
+    for (unsigned matrix = 0; matrix < 4; matrix++) {
+      uint16_t half[2];
+      for (unsigned i = 0; i < 2; i++) {
+        unsigned row = mine->transposed ? 2 * (l % 4) + i : l / 4,
+                 column = mine->transposed ? l / 4 : 2 * (l % 4) + i;
+        const Load *owner = static_cast<const Load *>(what[8 * matrix + row]);
+        memcpy(&half[i], static_cast<const char *>(owner->row) + 2 * column, 2);
+      }
+      mine->out[matrix] = half[0] | (uint32_t)half[1] << 16;
+    }
+  }
+}
+
+} // namespace
+
+unsigned ballot(bool yes, int line)
+{
+  Vote vote = {yes, 0};
+  together(&vote, count_votes, line);
+  return vote.all;
+}
+
+void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], int line)
+{
+  Mma m = {d, a, b};
+  together(&m, multiply, line);
+}
+
+void load_matrices(uint32_t out[4], const void *row, bool transposed, int line)
+{
+  Load mine = {out, row, transposed};
+  if (reinterpret_cast<uintptr_t>(row) % 16)
+    fault = "a matrix's row is not at a multiple of 16 bytes, line " + std::to_string(line);
+  together(&mine, load, line);
+}
+
+/* ---- asynchronous copies ---- */
+
+void copy_async(void *to, const void *from, bool there)
+{
+  if (reinterpret_cast<uintptr_t>(to) % 16 || (there && reinterpret_cast<uintptr_t>(from) % 16))
+    fault = "an asynchronous copy that is not at a multiple of 16 bytes";
+  pool[current]->copies.push_back({to, from, there});
+}
+
+void copy_commit()
+{
+  Thread &t = *pool[current];
+  t.groups.push_back(std::move(t.copies));
+  t.copies.clear();
+}
+
+void copy_wait(int later)
+{
+  Thread &t = *pool[current];
+  for (; t.groups.size() > (size_t)later; t.groups.pop_front())
+    for (const Copy &c : t.groups.front())
+      if (c.there)
+        memcpy(c.to, c.from, 16);
+      else
+        memset(c.to, 0, 16);
 }
 
 } // namespace cuda_on_cpu

@@ -1,18 +1,29 @@
-/* cuda_on_cpu.h -- CUDA's words for a host compiler: a fiber for each CUDA thread, one block after the other. */
+/* cuda_on_cpu.h -- CUDA's words for a host compiler: a fiber for each CUDA thread, one block after the other.
+ *
+ * What is here is what kernels/ uses: indices, barriers, shuffles, the tensor cores' product, matrix loads, asynchronous copies (done
+ * as late as CUDA may do them: when their group is waited for), integer atomics, and the few calls of the runtime that the backend
+ * makes. Streams are no more than names: everything is done when it is called. */
 #ifndef VQ_TESTS_CUDA_ON_CPU_H
 #define VQ_TESTS_CUDA_ON_CPU_H
 
+#include "base/bf16.h"
+
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <string>
 
 struct dim3 {
   unsigned x, y, z;
-  dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+  dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_)
+  {
+  }
 };
 
-namespace cuda_on_cpu {
+namespace cuda_on_cpu
+{
 
 /* Which thread of a block goes on next, where more than one could. */
 enum Schedule { IN_ORDER, REVERSED, SHUFFLED, WARP_GREEDY, SCHEDULES };
@@ -21,38 +32,158 @@ extern Schedule schedule;
 /* What the last launch was caught at; empty if nothing. */
 extern std::string fault;
 
+/* Kernels launched since the program began. */
+extern long launches;
+
 extern dim3 thread, block, threads, blocks;
 
-int launch(dim3 grid, dim3 size, const std::function<void()> &body);
+int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body);
 void barrier(int line);
-void *shared(const void *site, const char *name, size_t bytes);
-void shuffle(const void *mine, void *theirs, size_t bytes, unsigned lane);
 unsigned lane();
 
-template <class T> T shuffle_from(T value, unsigned from)
+/* An array of the block's in shared memory; `site` tells it from the others. */
+void *shared(const void *site, const char *name, size_t bytes);
+void *shared_of_launch();
+
+/* What all lanes of a warp do together: when the last has come, work(what) is called, what[lane] being that lane's
+ * argument or NULL where the warp has no such lane. */
+void together(void *mine, void (*work)(void *const what[32]), int line);
+
+struct Shuffle {
+  const void *mine;
+  void *theirs;
+  unsigned from;
+  size_t bytes;
+};
+void shuffle(void *const what[32]);
+
+template <class T> T shuffle_from(T value, unsigned from, int line)
 {
-  T other;
-  shuffle(&value, &other, sizeof other, from);
+  T other = value;
+  Shuffle s = {&value, &other, from, sizeof value};
+  together(&s, shuffle, line);
   return other;
 }
+
+unsigned ballot(bool yes, int line);
+void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], int line);
+void load_matrices(uint32_t out[4], const void *row, bool transposed, int line);
+void copy_async(void *to, const void *from, bool there);
+void copy_commit();
+void copy_wait(int later);
 
 } // namespace cuda_on_cpu
 
 #define __global__
 #define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
 #define __restrict__ __restrict
+#define VQ_DEVICE inline
 #define threadIdx cuda_on_cpu::thread
 #define blockIdx  cuda_on_cpu::block
 #define blockDim  cuda_on_cpu::threads
 #define gridDim   cuda_on_cpu::blocks
 
-#define __syncthreads() cuda_on_cpu::barrier(__LINE__)
-#define __shfl_xor_sync(mask, value, bits) ((void)(mask), cuda_on_cpu::shuffle_from(value, cuda_on_cpu::lane() ^ (bits)))
+#define __syncthreads()                cuda_on_cpu::barrier(__LINE__)
+#define __syncwarp()                   cuda_on_cpu::together(nullptr, nullptr, __LINE__)
+#define __shfl_sync(mask, value, from) ((void)(mask), cuda_on_cpu::shuffle_from(value, (unsigned)(from), __LINE__))
+#define __shfl_xor_sync(mask, value, bits) \
+  ((void)(mask), cuda_on_cpu::shuffle_from(value, cuda_on_cpu::lane() ^ (unsigned)(bits), __LINE__))
+#define __shfl_down_sync(mask, value, by) \
+  ((void)(mask),                          \
+   cuda_on_cpu::shuffle_from(             \
+       value, cuda_on_cpu::lane() + (by) < 32 ? cuda_on_cpu::lane() + (by) : cuda_on_cpu::lane(), __LINE__))
+#define __ballot_sync(mask, yes) ((void)(mask), cuda_on_cpu::ballot(yes, __LINE__))
 
 #define VQ_SHARED(type, name, count) \
   static const char name##_site = 0; \
   type *name = static_cast<type *>(cuda_on_cpu::shared(&name##_site, #name, (count) * sizeof(type)))
-#define VQ_LAUNCH(kernel, grid, size, stream, ...) \
-  ((void)(stream), cuda_on_cpu::launch((grid), (size), [&] { kernel(__VA_ARGS__); }))
+#define VQ_SHARED_OF_LAUNCH(name) char *name = static_cast<char *>(cuda_on_cpu::shared_of_launch())
+#define VQ_LAUNCH_SHARED(kernel, grid, size, bytes, stream, ...) \
+  ((void)(stream), cuda_on_cpu::launch((grid), (size), (bytes), [&] { kernel(__VA_ARGS__); }))
+#define VQ_ALLOW_SHARED(kernel, bytes) ((void)(bytes), 0)
+
+#define vq_mma_bf16(d, a, b)                  cuda_on_cpu::mma_bf16(d, a, b, __LINE__)
+#define vq_load_matrices(out, row)            cuda_on_cpu::load_matrices(out, row, false, __LINE__)
+#define vq_load_matrices_transposed(out, row) cuda_on_cpu::load_matrices(out, row, true, __LINE__)
+#define vq_copy_async(to, from, there)        cuda_on_cpu::copy_async(to, from, there)
+#define vq_copy_commit()                      cuda_on_cpu::copy_commit()
+template <int LATER> static inline void vq_copy_wait()
+{
+  cuda_on_cpu::copy_wait(LATER);
+}
+
+/* ---- arithmetic ---- */
+
+using std::isfinite;
+using std::isnan;
+#define __expf(x) expf(x)
+static inline float rsqrtf(float x)
+{
+  return 1 / sqrtf(x);
+}
+static inline float __fdividef(float x, float y)
+{
+  return x / y;
+}
+template <class T> static inline T __ldg(const T *p)
+{
+  return *p;
+}
+template <class T> static inline T min(T a, T b)
+{
+  return b < a ? b : a;
+}
+template <class T> static inline T max(T a, T b)
+{
+  return a < b ? b : a;
+}
+static inline int atomicAdd(int *p, int x)
+{
+  return __atomic_fetch_add(p, x, __ATOMIC_RELAXED);
+}
+static inline unsigned atomicOr(unsigned *p, unsigned x)
+{
+  return __atomic_fetch_or(p, x, __ATOMIC_RELAXED);
+}
+static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long long x)
+{
+  return __atomic_fetch_add(p, x, __ATOMIC_RELAXED);
+}
+
+/* ---- the runtime: host memory, and streams on which everything is done at once ---- */
+
+typedef int cudaError_t;
+typedef struct cuda_on_cpu_stream *cudaStream_t;
+typedef struct cuda_on_cpu_event *cudaEvent_t;
+enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100, cudaErrorLaunchFailure = 719 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
+struct cudaDeviceProp {
+  char name[256];
+  int major, minor, multiProcessorCount;
+  size_t totalGlobalMem;
+};
+
+cudaError_t cudaMalloc(void **out, size_t bytes);
+cudaError_t cudaFree(void *memory);
+cudaError_t cudaMallocHost(void **out, size_t bytes);
+cudaError_t cudaFreeHost(void *memory);
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags);
+cudaError_t cudaStreamDestroy(cudaStream_t stream);
+cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaGetDeviceCount(int *count);
+cudaError_t cudaSetDevice(int ordinal);
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int ordinal);
+cudaError_t cudaMemGetInfo(size_t *free, size_t *total);
+cudaError_t cudaGetLastError(void);
+const char *cudaGetErrorString(cudaError_t error);
 
 #endif

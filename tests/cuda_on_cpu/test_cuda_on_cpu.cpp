@@ -26,7 +26,8 @@ int main()
       }
       seen += caught;
     }
-    printf("%s: seen in %d of %d schedules; %s\n", name[bug], seen, cuda_on_cpu::SCHEDULES, cuda_on_cpu::fault.c_str());
+    printf("%s: seen in %d of %d schedules; %s\n", name[bug], seen, cuda_on_cpu::SCHEDULES,
+           cuda_on_cpu::fault.c_str());
     wrong += bug == NONE ? seen != 0 : seen == 0;
   }
   return wrong != 0;

@@ -1,0 +1,267 @@
+/* backend.cu -- CUDA's memory and copies, and where each op's kernels are. Contract: backend.h and autograd/device.h. */
+#include "kernels/cuda/cuda.cuh"
+
+extern "C" {
+#include "kernels/cuda/backend.h"
+}
+
+#include <cstdlib>
+
+#define THREADS 256
+
+/* Pinned buffers between the caller's memory and the card's: one is filled while another is on its way. */
+#define BUFFERS      4
+#define BUFFER_BYTES ((size_t)4 << 20)
+
+struct cuda_device : vq_cuda_state {
+  char *buffer[BUFFERS];
+  cudaEvent_t sent[BUFFERS]; /* the last copy from it is done */
+  int next;
+  unsigned *flag; /* on the card: a value that is not finite has been seen */
+};
+
+static cuda_device *state_of(vq_device *device)
+{
+  return static_cast<cuda_device *>(static_cast<vq_cuda_state *>(device->state));
+}
+
+vq_status vq_cuda_status(int error, const char *what)
+{
+  if (error == cudaSuccess)
+    return VQ_OK;
+  if (error == cudaErrorMemoryAllocation)
+    return vq_fail(VQ_ERR_MEMORY,
+                   "%s: the GPU has no memory left: close what else uses it, or ask for a smaller picture", what);
+  return vq_fail(VQ_ERR_DEVICE, "%s: CUDA says: %s", what, cudaGetErrorString((cudaError_t)error));
+}
+
+/* ---- memory ---- */
+
+static vq_status cuda_alloc(vq_device *device, void **out, size_t bytes)
+{
+  VQ_TRY(vq_cuda_status(cudaSetDevice(state_of(device)->ordinal), "memory of the GPU"));
+  return vq_cuda_status(cudaMalloc(out, bytes), "memory of the GPU");
+}
+
+static void cuda_free(vq_device *device, void *memory)
+{
+  (void)device;
+  cudaFree(memory);
+}
+
+static vq_status cuda_upload(vq_device *device, void *to, const void *from_host, size_t bytes)
+{
+  cuda_device *d = state_of(device);
+  for (size_t at = 0; at < bytes; at += BUFFER_BYTES) {
+    size_t part = bytes - at < BUFFER_BYTES ? bytes - at : BUFFER_BYTES;
+    int i = d->next;
+    d->next = (i + 1) % BUFFERS;
+    VQ_TRY(vq_cuda_status(cudaEventSynchronize(d->sent[i]), "a copy to the GPU"));
+    memcpy(d->buffer[i], static_cast<const char *>(from_host) + at, part);
+    VQ_TRY(vq_cuda_status(
+        cudaMemcpyAsync(static_cast<char *>(to) + at, d->buffer[i], part, cudaMemcpyHostToDevice, d->stream),
+        "a copy to the GPU"));
+    VQ_TRY(vq_cuda_status(cudaEventRecord(d->sent[i], d->stream), "a copy to the GPU"));
+  }
+  return VQ_OK;
+}
+
+static vq_status cuda_wait(vq_device *device)
+{
+  return vq_cuda_status(cudaStreamSynchronize(state_of(device)->stream), "the GPU");
+}
+
+static vq_status cuda_download(vq_device *device, void *to_host, const void *from, size_t bytes)
+{
+  VQ_TRY(vq_cuda_status(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, state_of(device)->stream),
+                        "a copy from the GPU"));
+  return cuda_wait(device);
+}
+
+static vq_status cuda_copy(vq_device *device, void *to, const void *from, size_t bytes)
+{
+  return vq_cuda_status(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state_of(device)->stream),
+                        "a copy on the GPU");
+}
+
+/* ---- gradients that the tape itself adds up ---- */
+
+template <class T> __global__ void accumulate_kernel(T *to, const T *from, int64_t count)
+{
+  for (int64_t i = vq_thread(); i < count; i += vq_thread_count())
+    vq_put_gradient(to + i, true, vq_float(from[i]));
+}
+
+template <class T> __global__ void fill_kernel(T *to, float value, int64_t count)
+{
+  for (int64_t i = vq_thread(); i < count; i += vq_thread_count())
+    to[i] = vq_round<T>(value);
+}
+
+template <class T> __global__ void not_finite_kernel(unsigned *flag, const T *x, int64_t count)
+{
+  bool bad = false;
+  for (int64_t i = vq_thread(); i < count; i += vq_thread_count())
+    bad = bad || !isfinite(vq_float(x[i]));
+  if (bad)
+    atomicOr(flag, 1u);
+}
+
+static unsigned blocks_for(int64_t count)
+{
+  unsigned blocks = vq_blocks(count, THREADS);
+  return blocks < 4096 ? blocks : 4096;
+}
+
+static vq_status cuda_add(vq_device *device, vq_dtype dtype, void *to, const void *from, int64_t count)
+{
+  return vq_by_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    return vq_cuda_status(VQ_LAUNCH(accumulate_kernel<T>, blocks_for(count), THREADS, state_of(device)->stream,
+                                    static_cast<T *>(to), static_cast<const T *>(from), count),
+                          "adding a gradient");
+  });
+}
+
+static vq_status cuda_fill(vq_device *device, vq_dtype dtype, void *to, double value, int64_t count)
+{
+  return vq_by_type(dtype, [&](auto type) {
+    using T = decltype(type);
+    return vq_cuda_status(VQ_LAUNCH(fill_kernel<T>, blocks_for(count), THREADS, state_of(device)->stream,
+                                    static_cast<T *>(to), (float)value, count),
+                          "filling a gradient");
+  });
+}
+
+static vq_status cuda_finite(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes)
+{
+  cuda_device *d = state_of(device);
+  unsigned flag = 0;
+  *yes = true;
+  if (x->dtype != VQ_F32 && x->dtype != VQ_BF16)
+    return VQ_OK;
+  VQ_TRY(cuda_upload(device, d->flag, &flag, sizeof flag));
+  VQ_TRY(vq_by_type(x->dtype, [&](auto type) {
+    using T = decltype(type);
+    const T *values = of_gradient ? vq_grad_as<T>(x) : vq_values_as<T>(x);
+    return vq_cuda_status(
+        VQ_LAUNCH(not_finite_kernel<T>, blocks_for(vq_count(x)), THREADS, d->stream, d->flag, values, vq_count(x)),
+        "looking for values that are not finite");
+  }));
+  VQ_TRY(cuda_download(device, &flag, d->flag, sizeof flag));
+  *yes = !flag;
+  return VQ_OK;
+}
+
+/* ---- the rooms ---- */
+
+static void cuda_find(const vq_device *device, const vq_op *op, vq_kernels *out)
+{
+  static const struct {
+    const char *name;
+    const vq_kernels *kernels;
+  } room[] = {
+#define ROOM(name) {#name, &vq_cuda_##name},
+      VQ_CUDA_ROOMS(ROOM)
+#undef ROOM
+  };
+  (void)device;
+  *out = vq_kernels{NULL, NULL, NULL, NULL};
+  for (const auto &r : room)
+    if (!strcmp(r.name, op->name))
+      *out = *r.kernels;
+}
+
+static void cuda_close(vq_device *device)
+{
+  cuda_device *d = device->plan ? NULL : state_of(device);
+  if (!d)
+    return;
+  if (d->stream)
+    cudaStreamSynchronize(d->stream);
+  for (int i = 0; i < BUFFERS; i++) {
+    if (d->sent[i])
+      cudaEventDestroy(d->sent[i]);
+    cudaFreeHost(d->buffer[i]);
+  }
+  cudaFree(d->flag);
+  if (d->stream)
+    cudaStreamDestroy(d->stream);
+  free(d);
+}
+
+#ifdef __CUDACC__
+#define IN_HOST_MEMORY false
+#else
+#define IN_HOST_MEMORY true
+#endif
+
+const vq_backend vq_cuda_backend = {
+    "cuda",    true,     IN_HOST_MEMORY, cuda_alloc,  cuda_free, cuda_upload, cuda_download,
+    cuda_copy, cuda_add, cuda_fill,      cuda_finite, cuda_wait, cuda_close,  cuda_find,
+};
+
+/* ---- devices ---- */
+
+static vq_status open_stream(cuda_device *d)
+{
+  const char *what = "opening the GPU";
+  VQ_TRY(vq_cuda_status(cudaSetDevice(d->ordinal), what));
+  VQ_TRY(vq_cuda_status(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), what));
+  VQ_TRY(vq_cuda_status(cudaMalloc((void **)&d->flag, sizeof *d->flag), what));
+  for (int i = 0; i < BUFFERS; i++) {
+    VQ_TRY(vq_cuda_status(cudaMallocHost((void **)&d->buffer[i], BUFFER_BYTES), what));
+    VQ_TRY(vq_cuda_status(cudaEventCreateWithFlags(&d->sent[i], cudaEventDisableTiming), what));
+    VQ_TRY(vq_cuda_status(cudaEventRecord(d->sent[i], d->stream), what));
+  }
+  return VQ_OK;
+}
+
+vq_status vq_cuda_count(int *cards)
+{
+  *cards = 0;
+  return vq_cuda_status(cudaGetDeviceCount(cards), "looking for GPUs");
+}
+
+vq_status vq_cuda_describe(vq_cuda_card *out, int ordinal)
+{
+  cudaDeviceProp p;
+  memset(out, 0, sizeof *out);
+  VQ_TRY(vq_cuda_status(cudaGetDeviceProperties(&p, ordinal), "asking the GPU"));
+  memcpy(out->name, p.name, sizeof out->name);
+  out->name[sizeof out->name - 1] = 0;
+  out->major = p.major;
+  out->minor = p.minor;
+  out->multiprocessors = p.multiProcessorCount;
+  VQ_TRY(vq_cuda_status(cudaSetDevice(ordinal), "asking the GPU"));
+  return vq_cuda_status(cudaMemGetInfo(&out->free, &out->memory), "asking the GPU for its memory");
+}
+
+vq_status vq_cuda_create(vq_device **out, int ordinal, vq_dtype products)
+{
+  vq_cuda_card card;
+  *out = NULL;
+  if (products != VQ_F32 && products != VQ_BF16)
+    return vq_fail(VQ_ERR_ARGUMENT, "a GPU computes in f32 or bf16, not in %s", vq_dtype_name(products));
+  VQ_TRY(vq_cuda_describe(&card, ordinal));
+  vq_device *device = static_cast<vq_device *>(calloc(1, sizeof *device));
+  cuda_device *d = static_cast<cuda_device *>(calloc(1, sizeof *d));
+  if (!device || !d) {
+    free(device);
+    free(d);
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a device");
+  }
+  d->ordinal = ordinal;
+  d->major = card.major;
+  d->minor = card.minor;
+  d->multiprocessors = card.multiprocessors;
+  device->backend = &vq_cuda_backend;
+  device->state = static_cast<vq_cuda_state *>(d);
+  device->products = products;
+  vq_status status = open_stream(d);
+  if (status)
+    vq_device_free(device);
+  else
+    *out = device;
+  return status;
+}

@@ -1,0 +1,26 @@
+/* backend.h -- CUDA as a backend: memory, copies, and the rooms' kernels.
+ *
+ * Everything is queued on one stream of the device's. What a caller gives for upload may be changed as soon as the call has returned:
+ * it goes through pinned buffers that are used in turn. */
+#ifndef VQ_KERNELS_CUDA_BACKEND_H
+#define VQ_KERNELS_CUDA_BACKEND_H
+
+#include "autograd/device.h"
+
+extern const vq_backend vq_cuda_backend;
+
+/* A device on the card of that number, which networks give weights of `products` (VQ_F32 or VQ_BF16). VQ_ERR_DEVICE if there is no such
+ * card or no driver. The caller frees it, after its tapes. */
+vq_status vq_cuda_create(vq_device **out, int ordinal, vq_dtype products);
+
+/* What there is: cards, and for each its name, compute capability and memory in bytes; free is what is free now, whoever uses the rest.
+ * VQ_ERR_DEVICE, saying why, where CUDA cannot be used. */
+typedef struct vq_cuda_card {
+  char name[256];
+  int major, minor, multiprocessors;
+  size_t memory, free;
+} vq_cuda_card;
+vq_status vq_cuda_count(int *cards);
+vq_status vq_cuda_describe(vq_cuda_card *out, int ordinal);
+
+#endif

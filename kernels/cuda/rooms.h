@@ -1,0 +1,17 @@
+/* rooms.h -- the ops that have CUDA kernels, and their records. A line for each; the name is the op's. */
+#ifndef VQ_KERNELS_CUDA_ROOMS_H
+#define VQ_KERNELS_CUDA_ROOMS_H
+
+#include "autograd/op.h"
+
+#define VQ_CUDA_ROOMS(X) \
+  X(add)                 \
+  X(cast)                \
+  X(mul)                 \
+  X(sum)
+
+#define VQ_CUDA_ROOM(name) extern const vq_kernels vq_cuda_##name;
+VQ_CUDA_ROOMS(VQ_CUDA_ROOM)
+#undef VQ_CUDA_ROOM
+
+#endif

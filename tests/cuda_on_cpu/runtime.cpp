@@ -1,0 +1,114 @@
+/* runtime.cpp -- the calls of CUDA's runtime that the backend makes, on host memory. */
+#include "cuda_on_cpu.h"
+
+#include <cstdlib>
+
+#define POISON 0xff /* fresh memory holds NaNs */
+
+cudaError_t cudaMalloc(void **out, size_t bytes)
+{
+  *out = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  if (*out)
+    memset(*out, POISON, bytes);
+  return *out ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFree(void *memory)
+{
+  free(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void **out, size_t bytes)
+{
+  *out = malloc(bytes);
+  return *out ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFreeHost(void *memory)
+{
+  return cudaFree(memory);
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t)
+{
+  if (bytes)
+    memcpy(to, from, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned)
+{
+  *out = nullptr;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t)
+{
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t)
+{
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned)
+{
+  *out = nullptr;
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t)
+{
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t)
+{
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t)
+{
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int ordinal)
+{
+  return ordinal ? cudaErrorNoDevice : cudaSuccess;
+}
+
+/* A card of compute capability 8.0, whose kernels are the most. */
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int ordinal)
+{
+  *out = cudaDeviceProp{"CUDA on the CPU", 8, 0, 4, (size_t)1 << 30};
+  return cudaSetDevice(ordinal);
+}
+
+cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
+{
+  *free = *total = (size_t)1 << 30;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError(void)
+{
+  return cudaSuccess;
+}
+
+const char *cudaGetErrorString(cudaError_t error)
+{
+  switch (error) {
+  case cudaSuccess: return "no error";
+  case cudaErrorMemoryAllocation: return "out of memory";
+  case cudaErrorNoDevice: return "no such device";
+  default: return cuda_on_cpu::fault.c_str();
+  }
+}

@@ -1,0 +1,163 @@
+/* test_cuda_ops.cpp -- every row of tests/cases.h through the shipped CUDA kernels, run on the CPU in four schedules.
+ *
+ *   usage: test-cuda-ops [ROW]...     only the rows whose names begin with one of the words
+ *
+ * In float, values and gradients are compared with the CPU's kernels: within 2e-5 of a tensor's largest value, what sums of a thousand terms
+ * in another order may differ by. In bf16 (each mixture of types that the op takes) they are compared with the CPU's float kernels on the
+ * same rounded inputs: the error, as a root of the mean square, is at most twice that of rounding the exact result. The four schedules must
+ * give the same bits, and the dry run's memory is the real one's.
+ */
+#include "cuda_on_cpu.h"
+
+extern "C" {
+#include "cases.h"
+#include "kernels/cuda/backend.h"
+}
+
+#include <cstdio>
+#include <cstdlib>
+
+static const uint64_t SEED = 20210407;
+static int failures;
+
+static void complain(const vq_case *c, const char *what, const char *detail)
+{
+  printf("FAIL %s: %s%s%s\n", c->name, what, *detail ? ": " : "", detail);
+  failures++;
+}
+
+static bool run(const vq_case *c, unsigned halves, bool plan, vq_result *result)
+{
+  vq_device *device;
+  vq_status status =
+      plan ? vq_plan_create(&device, &vq_cuda_backend) : vq_cuda_create(&device, 0, halves ? VQ_BF16 : VQ_F32);
+  if (!status) {
+    if (halves)
+      device->products = VQ_BF16;
+    status = vq_case_run_on(c, device, halves, SEED, NULL, NULL, result);
+    vq_device_free(device);
+  }
+  if (status)
+    complain(c, plan ? "dry run" : "run", vq_error_message());
+  return !status;
+}
+
+static void compare_bits(const vq_case *c, const vq_result *a, const vq_result *b)
+{
+  for (int i = 0; i <= VQ_IN; i++)
+    if (a->value[i] && (!b->value[i] || memcmp(a->value[i], b->value[i], (size_t)a->count[i] * sizeof(vq_real))))
+      complain(c, "schedules differ", i == VQ_IN ? "output" : "a gradient");
+}
+
+/* The CPU's values are exact enough to be the measure. */
+static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, const vq_result *cpu)
+{
+  for (int i = 0; i <= VQ_IN; i++) {
+    if (!cpu->value[i])
+      continue;
+    if (i == VQ_IN && cpu->dtype == VQ_I32) {
+      if (memcmp(cuda->value[i], cpu->value[i], (size_t)cpu->count[i] * sizeof(int32_t)))
+        complain(c, "other integers", "");
+      continue;
+    }
+    double largest = 0, worst = 0, square = 0, naive = 0;
+    bool finite = true;
+    for (int64_t e = 0; e < cpu->count[i]; e++) {
+      double y = cpu->value[i][e], error = fabs((double)cuda->value[i][e] - y);
+      double rounding = fabs((double)vq_bf16_to_float(vq_bf16_from_float((float)y)) - y);
+      finite = finite && std::isfinite(error);
+      largest = fmax(largest, fabs(y));
+      worst = fmax(worst, error);
+      square += error * error;
+      naive += rounding * rounding;
+    }
+    square = sqrt(square / (double)cpu->count[i]);
+    naive = sqrt(naive / (double)cpu->count[i]);
+    bool good = halves ? square <= 2 * naive + 2e-5 * largest : worst <= 2e-5 * largest;
+    if (finite && good)
+      continue;
+    char text[200];
+    snprintf(text, sizeof text,
+             "%s %d: largest %g, error %g at most and %g on average, of bf16's rounding %g (inputs in bf16: %#x)",
+             i == VQ_IN ? "output" : "gradient", i, largest, worst, square, naive, halves);
+    complain(c, "differs from the CPU", text);
+  }
+}
+
+static void test_row(const vq_case *c, unsigned halves)
+{
+  vq_result cpu, first, dry;
+  vq_device *device;
+  if (vq_cpu_create(&device, 1) || vq_case_run_on(c, device, halves, SEED, NULL, NULL, &cpu)) {
+    complain(c, "CPU", vq_error_message());
+    return;
+  }
+  vq_device_free(device);
+  if (!run(c, halves, true, &dry))
+    return;
+  for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
+    vq_result result;
+    cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
+    if (!run(c, halves, false, &result))
+      return;
+    if (s) {
+      compare_bits(c, &first, &result);
+      vq_result_free(&result);
+      continue;
+    }
+    first = result;
+    compare(c, halves, &first, &cpu);
+    if (dry.peak != first.peak)
+      complain(c, "the dry run asked for another amount of memory", "");
+  }
+  vq_result_free(&cpu);
+  vq_result_free(&first);
+  vq_result_free(&dry);
+}
+
+static bool asked_for(const vq_case *c, int words, char **word)
+{
+  bool found = words == 0;
+  for (int i = 0; i < words; i++)
+    found = found || !strncmp(c->name, word[i], strlen(word[i]));
+  return found;
+}
+
+/* Which inputs are bf16 together: all that may be; where there is a weight, also what is read alone, and the weight (with the skip that is
+ * added to its product) alone. */
+static int mixtures(const vq_case *c, unsigned mixture[3])
+{
+  unsigned all = 0;
+  int count = 0;
+  for (int i = 0; i < VQ_IN; i++)
+    if (c->in[i].kind != VQ_INPUT_NONE)
+      all |= c->op->bf16 & 1u << i;
+  if (!all)
+    return 0;
+  mixture[count++] = all;
+  bool product = !strcmp(c->op->name, "linear") || strstr(c->op->name, "conv");
+  if (product) {
+    mixture[count++] = 1;
+    mixture[count++] = all & ~1u;
+  }
+  return count;
+}
+
+int main(int argc, char **argv)
+{
+  int rows = 0;
+  for (int i = 0; vq_case_at(i); i++) {
+    const vq_case *c = vq_case_at(i);
+    vq_kernels by;
+    unsigned mixture[3];
+    vq_cuda_backend.find(NULL, c->op, &by);
+    if (!by.forward || !asked_for(c, argc - 1, argv + 1))
+      continue;
+    rows++;
+    test_row(c, 0);
+    for (int m = mixtures(c, mixture); m > 0; m--)
+      test_row(c, mixture[m - 1]);
+  }
+  printf("%d rows, %d failures, %ld launches\n", rows, failures, cuda_on_cpu::launches);
+  return failures > 0 || rows == 0;
+}
