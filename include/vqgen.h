@@ -90,6 +90,14 @@ typedef enum vq_metadata {
   VQ_METADATA_XMP = 4      /* the notebook's fields */
 } vq_metadata;
 
+/* How numbers are kept. Sums, statistics, softmax, losses, z and the picture are fp32 in any. */
+typedef enum vq_precision {
+  VQ_PRECISION_AUTO, /* what the device is best at */
+  VQ_PRECISION_FP32,
+  VQ_PRECISION_TF32, /* fp32, products with factors of 11 digits */
+  VQ_PRECISION_BF16  /* weights and activations of 8 digits */
+} vq_precision;
+
 typedef struct vq_settings {
   const char *vqgan, *clip; /* network files, or names; vq_settings_load finds those and fills in NULL ones */
   const char *config, *vocab; /* of a published VQGAN or CLIP: its settings and its vocabulary; NULL: looked for beside it */
@@ -116,7 +124,9 @@ typedef struct vq_settings {
   bool gumbel_noise;   /* GumbelVQ's encoder draws its tokens, as the published one does, and takes not the likeliest */
   int64_t phase_every; /* updates after which the next phase's texts take over, the first's after the last's; 0: one phase */
   bool strict;    /* a prompt that is too long is refused; else it is cut, with a warning */
-  int threads;    /* 0: one for each processor */
+  const char *device;     /* what computes: "cpu", "cuda", "cuda:I"; "auto" or NULL: a GPU if there is one */
+  vq_precision precision; /* how exactly */
+  int threads;            /* of the CPU; 0: one for each processor */
   bool force;     /* accept two networks that were not made for each other */
   bool trap;      /* stop at the first value that is not finite, naming the operation */
   vq_log log;     /* where warnings go; zero: nowhere */

@@ -16,18 +16,17 @@ size_t vq_memory_available(void)
   return (size_t)kib << 10;
 }
 
-vq_status vq_memory_check(const vq_footprint *need, const char *what)
+vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const char *what)
 {
-  size_t have = vq_memory_available();
+  size_t have = vq_place_available(place);
   double mib = 1 << 20;
   if (!have || need->weights + need->step <= have)
     return VQ_OK;
-  return vq_fail(
-      VQ_ERR_MEMORY,
-      "%s needs %.0f MiB (%.0f for networks, %.0f for a step) and this machine has %.0f MiB free: ask for a "
-      "smaller picture or close other programs",
-      what, (double)(need->weights + need->step) / mib, (double)need->weights / mib, (double)need->step / mib,
-      (double)have / mib);
+  return vq_fail(VQ_ERR_MEMORY,
+                 "%s needs %.0f MiB (%.0f for networks, %.0f for a step) and this %s has %.0f MiB free: ask for a "
+                 "smaller picture or close other programs",
+                 what, (double)(need->weights + need->step) / mib, (double)need->weights / mib,
+                 (double)need->step / mib, place->cuda ? "GPU" : "machine", (double)have / mib);
 }
 
 static vq_status run(vq_device *device, vq_job_fn job, void *user)
@@ -41,23 +40,23 @@ static vq_status run(vq_device *device, vq_job_fn job, void *user)
   return status;
 }
 
-vq_status vq_compute_plan(vq_job_fn job, void *user, vq_footprint *out)
+vq_status vq_compute_plan(vq_job_fn job, void *user, const vq_place *place, vq_footprint *out)
 {
   vq_device *device;
-  VQ_TRY(vq_plan_create(&device, &vq_cpu_backend));
+  VQ_TRY(vq_place_plan(&device, place));
   vq_status status = run(device, job, user);
   *out = (vq_footprint){device->weight_bytes, vq_device_peak(device)};
   vq_device_free(device);
   return status;
 }
 
-vq_status vq_compute(vq_job_fn job, void *user, int threads)
+vq_status vq_compute(vq_job_fn job, void *user, const vq_place *place)
 {
   vq_footprint need;
   vq_device *device;
-  VQ_TRY(vq_compute_plan(job, user, &need));
-  VQ_TRY(vq_memory_check(&need, "asking the network"));
-  VQ_TRY(vq_cpu_create(&device, threads));
+  VQ_TRY(vq_compute_plan(job, user, place, &need));
+  VQ_TRY(vq_memory_check(&need, place, "asking the network"));
+  VQ_TRY(vq_place_open(&device, place));
   vq_status status = vq_device_reserve(device, need.step);
   if (!status)
     status = run(device, job, user);

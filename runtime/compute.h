@@ -8,6 +8,7 @@
 #define VQ_RUNTIME_COMPUTE_H
 
 #include "autograd/tape.h"
+#include "runtime/place.h"
 
 typedef struct vq_footprint {
   size_t weights; /* bytes: networks, in the form that the kernels want, and the state that lives as long */
@@ -18,13 +19,13 @@ typedef struct vq_footprint {
 typedef vq_status (*vq_job_fn)(vq_device *device, vq_tape *tape, void *user);
 
 /* Runs the job once on a plan. */
-vq_status vq_compute_plan(vq_job_fn job, void *user, vq_footprint *out);
+vq_status vq_compute_plan(vq_job_fn job, void *user, const vq_place *place, vq_footprint *out);
 
 /* Plans, asks the machine for the memory (VQ_ERR_MEMORY if it has less), then runs the job for real. */
-vq_status vq_compute(vq_job_fn job, void *user, int threads);
+vq_status vq_compute(vq_job_fn job, void *user, const vq_place *place);
 
-/* VQ_ERR_MEMORY, saying what for, unless this machine has that much memory available now. */
-vq_status vq_memory_check(const vq_footprint *need, const char *what);
+/* VQ_ERR_MEMORY, saying what for, unless the place has that much memory available now. */
+vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const char *what);
 
 /* Bytes that programs can have without others being pushed out to the disk; 0 when the system does not tell. */
 size_t vq_memory_available(void);

@@ -130,11 +130,11 @@ static vq_status rehearse(vq_engine *e)
   return status ? status : vq_engine_picture(e, NULL);
 }
 
-vq_status vq_engine_plan(const vq_engine_config *config, vq_footprint *out)
+vq_status vq_engine_plan(const vq_engine_config *config, const vq_place *place, vq_footprint *out)
 {
   vq_engine *e;
   VQ_TRY(new_engine(&e, config));
-  vq_status status = vq_plan_create(&e->device, &vq_cpu_backend);
+  vq_status status = vq_place_plan(&e->device, place);
   if (!status)
     status = build(e);
   if (!status)
@@ -145,15 +145,15 @@ vq_status vq_engine_plan(const vq_engine_config *config, vq_footprint *out)
   return status;
 }
 
-vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, int threads)
+vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, const vq_place *place)
 {
   vq_footprint need;
   vq_engine *e;
   *out = NULL;
-  VQ_TRY(vq_engine_plan(config, &need));
-  VQ_TRY(vq_memory_check(&need, "the picture"));
+  VQ_TRY(vq_engine_plan(config, place, &need));
+  VQ_TRY(vq_memory_check(&need, place, "the picture"));
   VQ_TRY(new_engine(&e, config));
-  vq_status status = vq_cpu_create(&e->device, threads);
+  vq_status status = vq_place_open(&e->device, place);
   if (!status)
     status = vq_device_reserve(e->device, need.step);
   if (!status)

@@ -36,10 +36,10 @@ typedef struct vq_engine_config {
 typedef struct vq_engine vq_engine;
 
 /* What an engine of that configuration will need; allocates none of it. */
-vq_status vq_engine_plan(const vq_engine_config *config, vq_footprint *out);
+vq_status vq_engine_plan(const vq_engine_config *config, const vq_place *place, vq_footprint *out);
 
-/* Reads the networks and takes all memory. VQ_ERR_MEMORY, before anything is taken, if the machine has less. */
-vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, int threads);
+/* Reads the networks and takes all memory. VQ_ERR_MEMORY, before anything is taken, if the place has less. */
+vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, const vq_place *place);
 void vq_engine_free(vq_engine *engine);
 
 /* Cutouts rounded up to whole quanta. */

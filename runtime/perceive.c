@@ -57,10 +57,10 @@ static vq_status read_texts(vq_device *device, vq_tape *t, void *user)
   return status;
 }
 
-vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, int threads, vq_real *features)
+vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place, vq_real *features)
 {
   text_job job = {clip, ids, count, features};
-  return vq_compute(read_texts, &job, threads);
+  return vq_compute(read_texts, &job, place);
 }
 
 /* ---- pictures ---- */
@@ -109,7 +109,7 @@ static vq_status prepare_image(const vq_image *image, int side, vq_real *pixels)
   return VQ_OK;
 }
 
-vq_status vq_image_features(const vq_network *clip, const vq_image *images, int count, int threads,
+vq_status vq_image_features(const vq_network *clip, const vq_image *images, int count, const vq_place *place,
                             vq_real *features)
 {
   int side = vq_network_clip(clip)->image_resolution;
@@ -120,7 +120,7 @@ vq_status vq_image_features(const vq_network *clip, const vq_image *images, int 
     status = prepare_image(&images[i], side, pixels + (size_t)i * each);
   image_job job = {clip, pixels, count, features};
   if (!status)
-    status = vq_compute(see_images, &job, threads);
+    status = vq_compute(see_images, &job, place);
   free(pixels);
   return status;
 }
@@ -221,19 +221,19 @@ static vq_status encode(vq_device *device, vq_tape *t, void *user)
 }
 
 vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, const uint64_t *gumbel,
-                           int threads, vq_latent *out)
+                           const vq_place *place, vq_latent *out)
 {
   const vq_vqgan_config *c = vq_network_vqgan(vqgan);
   int f = vq_vqgan_factor(c);
   encode_job job = {vqgan, pixels, gumbel, out};
   VQ_TRY(latent_create(out, c->embed_dim, height / f, width / f, true));
-  vq_status status = vq_compute(encode, &job, threads);
+  vq_status status = vq_compute(encode, &job, place);
   if (status)
     vq_latent_free(out);
   return status;
 }
 
-vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, int threads, vq_latent *out)
+vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, const vq_place *place, vq_latent *out)
 {
   int f = vq_vqgan_factor(vq_network_vqgan(vqgan));
   int width = image->width / f * f, height = image->height / f * f;
@@ -247,7 +247,7 @@ vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, int th
   for (size_t i = 0; pixels && i < count; i++)
     pixels[i] = (vq_real)(middle.rgb[i] / 127.5 - 1);
   vq_image_free(&middle);
-  vq_status status = pixels ? vq_encode_pixels(vqgan, pixels, width, height, NULL, threads, out)
+  vq_status status = pixels ? vq_encode_pixels(vqgan, pixels, width, height, NULL, place, out)
                             : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
   free(pixels);
   return status;
@@ -280,7 +280,7 @@ static vq_status decode(vq_device *device, vq_tape *t, void *user)
   return status;
 }
 
-vq_status vq_decode_latent(const vq_network *vqgan, const vq_latent *latent, int threads, vq_image *out)
+vq_status vq_decode_latent(const vq_network *vqgan, const vq_latent *latent, const vq_place *place, vq_image *out)
 {
   const vq_vqgan_config *c = vq_network_vqgan(vqgan);
   int f = vq_vqgan_factor(c);
@@ -298,7 +298,7 @@ vq_status vq_decode_latent(const vq_network *vqgan, const vq_latent *latent, int
       z[p * c->embed_dim + i] = latent->z[i * area + p];
   decode_job job = {vqgan, z, latent->h, latent->w, picture};
   if (!status)
-    status = vq_compute(decode, &job, threads);
+    status = vq_compute(decode, &job, place);
   if (!status)
     vq_levels(out->rgb, picture, count);
   free(z);

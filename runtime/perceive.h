@@ -4,17 +4,18 @@
 
 #include "loaders/image.h"
 #include "runtime/network.h"
+#include "runtime/place.h"
 
 /* Token ids of one text: ids[context_length]. A text that is too long is cut and *tokens says how many it has, or, if
  * `strict`, refused. VQ_ERR_PROMPT also for an empty one (white space alone is empty). */
 vq_status vq_tokens(const vq_tokenizer *tokenizer, const char *text, bool strict, int32_t *ids, int *tokens);
 
 /* features[count * embed_dim] of `count` rows of token ids, not normalised. */
-vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, int threads, vq_real *features);
+vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place, vq_real *features);
 
 /* features[count * embed_dim] of pictures, not normalised. Each picture is brought to CLIP's size as OpenAI's
  * preprocessing does: shorter side by bicubic interpolation with antialiasing, then the middle. */
-vq_status vq_image_features(const vq_network *clip, const vq_image *images, int count, int threads,
+vq_status vq_image_features(const vq_network *clip, const vq_image *images, int count, const vq_place *place,
                             vq_real *features);
 
 /* A latent in PyTorch's layout: z [channels, h, w], quantised; ids [h, w]. */
@@ -28,14 +29,14 @@ void vq_latent_free(vq_latent *latent);
 /* A picture of floats [H,W,3] in [-1,1] whose sides are multiples of the factor, as codebook rows. `gumbel`: the seed of the noise
  * by which a GumbelVQ draws its tokens; NULL: it takes the likeliest. */
 vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, const uint64_t *gumbel,
-                           int threads, vq_latent *out);
+                           const vq_place *place, vq_latent *out);
 
 /* The picture, its sides floored to multiples of the VQGAN's factor (the middle is taken), as codebook rows. GumbelVQ's
  * tokens are its largest logits, without noise. */
-vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, int threads, vq_latent *out);
+vq_status vq_encode_image(const vq_network *vqgan, const vq_image *image, const vq_place *place, vq_latent *out);
 
 /* A latent's picture. Its z is quantised first. The caller frees the image. */
-vq_status vq_decode_latent(const vq_network *vqgan, const vq_latent *latent, int threads, vq_image *out);
+vq_status vq_decode_latent(const vq_network *vqgan, const vq_latent *latent, const vq_place *place, vq_image *out);
 
 /* The engine's [area, channels] to PyTorch's [channels, area], and back. */
 void vq_planes_of_rows(vq_real *planes, const vq_real *rows, int64_t area, int channels);

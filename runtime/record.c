@@ -3,6 +3,7 @@
 
 #include "runtime/fields.h"
 #include "runtime/machine.h"
+#include "runtime/place.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,10 +160,12 @@ static char *shortest(const json_t *o)
 vq_status vq_record_write(char **text, const vq_record_parts *p)
 {
   char build[256], device[256];
-  json_t *o = json_object();
+  vq_place place;
   *text = NULL;
+  VQ_TRY(vq_place_of(&place, p->settings));
+  json_t *o = json_object();
   vq_machine_build(build, sizeof build);
-  vq_machine_device(device, sizeof device);
+  vq_place_name(&place, device, sizeof device);
   json_object_set_new(o, "version", json_string(VQ_VERSION));
   json_object_set_new(o, "build", plain_text(build));
   json_object_set_new(o, "device", plain_text(device));
@@ -364,13 +367,13 @@ void vq_record_network_at(const vq_run_record *r, vq_network_kind kind, vq_recor
   out->settings = (uint32_t)strtoul(json_string_value(json_object_get(net, "settings")), NULL, 16);
 }
 
-bool vq_record_exact(const vq_run_record *r, char *why, size_t bytes)
+bool vq_record_exact(const vq_run_record *r, const vq_place *place, char *why, size_t bytes)
 {
   char build[256], device[256];
   const char *its_build = json_string_value(json_object_get(r->json, "build"));
   const char *its_device = json_string_value(json_object_get(r->json, "device"));
   vq_machine_build(build, sizeof build);
-  vq_machine_device(device, sizeof device);
+  vq_place_name(place, device, sizeof device);
   bool same_build = its_build && !strcmp(its_build, build), same_device = its_device && !strcmp(its_device, device);
   *why = 0;
   if (!same_build)

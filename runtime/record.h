@@ -14,6 +14,7 @@
 
 #include "loaders/identity.h"
 #include "runtime/network.h"
+#include "runtime/place.h"
 #include "vqgen.h"
 
 /* ---- writing ---- */
@@ -73,6 +74,6 @@ int64_t vq_record_step(const vq_run_record *record);
 void vq_record_network_at(const vq_run_record *record, vq_network_kind kind, vq_record_network *out);
 
 /* Would this build on this machine make the same bits? If not, `why` says what is another. */
-bool vq_record_exact(const vq_run_record *record, char *why, size_t bytes);
+bool vq_record_exact(const vq_run_record *record, const vq_place *place, char *why, size_t bytes);
 
 #endif

@@ -70,8 +70,10 @@ static char *copy(const char *text)
 static vq_status open_networks(vq_session *s)
 {
   const vq_settings *set = &s->settings;
-  VQ_TRY(vq_network_open(&s->vqgan, set->vqgan, VQ_NETWORK_VQGAN, &(vq_network_hints){.config = set->config, .log = &set->log}));
-  VQ_TRY(vq_network_open(&s->clip, set->clip, VQ_NETWORK_CLIP, &(vq_network_hints){.vocab = set->vocab, .log = &set->log}));
+  VQ_TRY(vq_network_open(&s->vqgan, set->vqgan, VQ_NETWORK_VQGAN,
+                         &(vq_network_hints){.config = set->config, .log = &set->log}));
+  VQ_TRY(vq_network_open(&s->clip, set->clip, VQ_NETWORK_CLIP,
+                         &(vq_network_hints){.vocab = set->vocab, .log = &set->log}));
   VQ_TRY(check_pair(s));
   VQ_TRY(vq_network_tokenizer(&s->tokenizer, s->clip));
   s->settings.config = s->settings.vocab = NULL; /* the caller's, and read */
@@ -91,10 +93,14 @@ vq_status vq_session_create(vq_session **out, const vq_settings *settings)
   s->settings.start_file = copy(settings->start_file);
   s->settings.model_name = copy(settings->model_name);
   s->settings.augment = copy(settings->augment);
+  s->settings.device = copy(settings->device);
   vq_status status = VQ_OK;
   if (!s->settings.vqgan || !s->settings.clip || (settings->start_file && !s->settings.start_file) ||
-      (settings->model_name && !s->settings.model_name) || (settings->augment && !s->settings.augment))
+      (settings->model_name && !s->settings.model_name) || (settings->augment && !s->settings.augment) ||
+      (settings->device && !s->settings.device))
     status = vq_fail(VQ_ERR_MEMORY, "no memory for a session");
+  if (!status)
+    status = vq_place_find(&s->place, settings->device, settings->precision, settings->threads, &settings->log);
   if (!status)
     status = open_networks(s);
   if (!status)
@@ -122,6 +128,7 @@ void vq_session_free(vq_session *s)
   free((char *)s->settings.start_file);
   free((char *)s->settings.model_name);
   free((char *)s->settings.augment);
+  free((char *)s->settings.device);
   free(s);
 }
 
@@ -158,11 +165,11 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
   vq_engine_config config;
   vq_footprint need;
   VQ_TRY(engine_config(s, &config));
-  VQ_TRY(vq_engine_plan(&config, &need));
+  VQ_TRY(vq_engine_plan(&config, &s->place, &need));
   *out = (vq_plan){
       .network_bytes = (int64_t)need.weights,
       .step_bytes = (int64_t)need.step,
-      .available_bytes = (int64_t)vq_memory_available(),
+      .available_bytes = (int64_t)vq_place_available(&s->place),
   };
   vq_session_size(s, &out->width, &out->height);
   return VQ_OK;
@@ -191,7 +198,7 @@ vq_status vq_session_start(vq_session *s)
   VQ_TRY(vq_session_check_metadata(s));
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
   VQ_TRY(engine_config(s, &config));
-  VQ_TRY(vq_engine_create(&s->engine, &config, s->settings.threads));
+  VQ_TRY(vq_engine_create(&s->engine, &config, &s->place));
   vq_status status = vq_session_encode_texts(s);
   if (!status)
     status = begin(s);
@@ -256,12 +263,15 @@ static vq_status take_step(vq_session *s, vq_step_report *report, vq_real *pictu
   begin_phase(s, s->step);
   VQ_TRY(vq_engine_set_pull(s->engine, pull_weight(set, s->step)));
   VQ_TRY(vq_engine_step(s->engine, s->boxes, learning_rate(set, s->step), &found));
-  *report =
-      (vq_step_report){.step = ++s->step, .losses = s->prompts, .loss = found.tv_loss + found.pull_loss,
-                       .tv_loss = found.tv_loss, .init_loss = found.pull_loss};
+  *report = (vq_step_report){.step = ++s->step,
+                             .losses = s->prompts,
+                             .loss = found.tv_loss + found.pull_loss,
+                             .tv_loss = found.tv_loss,
+                             .init_loss = found.pull_loss};
   for (int i = 0; i < s->prompts; i++) {
     report->prompt_loss[i] = found.losses[i];
-    report->loss += isnan(found.losses[i]) ? 0 : found.losses[i]; /* a step whose losses are no numbers has failed */
+    report->loss +=
+        isnan(found.losses[i]) ? 0 : found.losses[i]; /* a step whose losses are no numbers has failed */
   }
   report->seconds = seconds() - start;
   return VQ_OK;

@@ -11,6 +11,7 @@
 
 struct vq_session {
   vq_settings settings; /* its file names are copies */
+  vq_place place;       /* where it runs */
   vq_network *vqgan, *clip;
   vq_tokenizer *tokenizer;
   vq_prompt prompt[VQ_MOST_PROMPTS]; /* their texts are copies */

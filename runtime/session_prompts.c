@@ -150,7 +150,7 @@ static vq_status encode_texts(vq_session *s, int32_t *ids, vq_real *features)
     if (s->prompt[i].kind == VQ_PROMPT_TEXT)
       VQ_TRY(vq_tokens(s->tokenizer, s->prompt[i].text, s->settings.strict, ids + texts++ * context, &tokens));
   if (texts)
-    VQ_TRY(vq_text_features(s->clip, ids, texts, s->settings.threads, features));
+    VQ_TRY(vq_text_features(s->clip, ids, texts, &s->place, features));
   for (int i = 0; i < s->prompts; i++)
     if (s->prompt[i].kind == VQ_PROMPT_TEXT)
       VQ_TRY(vq_engine_set_target(s->engine, i, features + k++ * width));

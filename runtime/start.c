@@ -132,10 +132,12 @@ vq_status vq_start_make(const vq_settings *s, const vq_network *vqgan, int h, in
   if (s->start == VQ_START_FILE && is_latent(s->start_file)) {
     VQ_TRY(read_latent(&latent, s->start_file, vqgan, h, w));
   } else {
+    vq_place place;
+    VQ_TRY(vq_place_of(&place, s));
     vq_real *pixels = malloc((size_t)width * (size_t)height * 3 * sizeof *pixels);
     status = pixels ? paint(s, width, height, pixels) : vq_fail(VQ_ERR_MEMORY, "no memory for a starting picture");
     if (!status)
-      status = vq_encode_pixels(vqgan, pixels, width, height, s->gumbel_noise ? &s->seed : NULL, s->threads, &latent);
+      status = vq_encode_pixels(vqgan, pixels, width, height, s->gumbel_noise ? &s->seed : NULL, &place, &latent);
     free(pixels);
     VQ_TRY(status);
   }

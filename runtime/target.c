@@ -70,6 +70,8 @@ static vq_status see_pixels(const vq_target_picture *of, const vq_image *image, 
                     .side = vq_network_clip(of->clip)->image_resolution,
                     .draws = {.augment = list, .seed = set->seed, .step = UINT32_MAX - (uint32_t)of->number},
                     .features = features};
+  vq_place place;
+  VQ_TRY(vq_place_of(&place, set));
   VQ_TRY(vq_augments_parse(list, &job.draws.augments, set->augment));
   int32_t *boxes = malloc((size_t)set->cutouts * 3 * sizeof *boxes);
   if (!boxes)
@@ -78,7 +80,7 @@ static vq_status see_pixels(const vq_target_picture *of, const vq_image *image, 
   vq_boxes_draw(boxes, set->cutouts, job.width, job.height, job.least, job.most, set->cut_power, set->seed,
                 job.draws.step);
   job.draws.boxes = boxes;
-  vq_status status = vq_compute(see_cutouts, &job, set->threads);
+  vq_status status = vq_compute(see_cutouts, &job, &place);
   free(boxes);
   return status;
 }

@@ -17,7 +17,7 @@
 
 typedef struct trace {
   const vq_network *vqgan, *clip;
-  int threads;
+  const vq_place *place;
   int C, h, w, side, width; /* of z; CLIP's input and feature sizes */
   int cutouts, prompts;
   char *text[VQ_MOST_PROMPTS];
@@ -237,7 +237,7 @@ static vq_status read_texts(trace *t)
     status = vq_tokenizer_encode(tokenizer, ids + i * context, &tokens, t->text[i], strlen(t->text[i]),
                                  VQ_TOO_LONG_FAIL);
   if (!status)
-    status = vq_text_features(t->clip, ids, t->prompts, t->threads, t->text_features);
+    status = vq_text_features(t->clip, ids, t->prompts, t->place, t->text_features);
   free(ids);
   vq_tokenizer_free(tokenizer);
   return status;
@@ -387,7 +387,7 @@ static vq_status run(trace *t, const char *given, const char *out)
   t->config.w = t->w;
   t->config.cutouts = t->cutouts;
   t->config.targets = t->prompts;
-  VQ_TRY(vq_engine_create(&t->engine, &t->config, t->threads));
+  VQ_TRY(vq_engine_create(&t->engine, &t->config, t->place));
   for (int i = 0; i < t->prompts; i++)
     VQ_TRY(vq_engine_set_target(t->engine, i, t->text_features + (int64_t)i * t->width));
   VQ_TRY(vq_engine_set_z(t->engine, t->z));
@@ -397,14 +397,15 @@ static vq_status run(trace *t, const char *given, const char *out)
   return vq_safetensors_write(out, t->array, t->arrays, NULL, 0);
 }
 
-vq_status vq_trace(const vq_network *vqgan, const vq_network *clip, const char *given, const char *out, int threads)
+vq_status vq_trace(const vq_network *vqgan, const vq_network *clip, const char *given, const char *out,
+                   const vq_place *place)
 {
   trace *t = calloc(1, sizeof *t);
   if (!t)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a trace");
   t->vqgan = vqgan;
   t->clip = clip;
-  t->threads = threads;
+  t->place = place;
   vq_status status = run(t, given, out);
   vq_engine_free(t->engine);
   for (int i = 0; i < t->arrays; i++) {

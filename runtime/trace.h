@@ -15,8 +15,9 @@
 
 #include "base/status.h"
 #include "runtime/network.h"
+#include "runtime/place.h"
 
 vq_status vq_trace(const vq_network *vqgan, const vq_network *clip, const char *given, const char *out,
-                   int threads);
+                   const vq_place *place);
 
 #endif

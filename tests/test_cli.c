@@ -60,9 +60,10 @@ static const refusal refusals[] = {
     {2, "ends in .png, .jpg or .webp", {"a", "-o", "picture"}},
     /* what is there in name only */
     {2, "phases", {"dawn ^ dusk"}},
-    {2, "--device cuda is not in this version yet", {"a", "--device", "cuda"}},
-    {2, "--device cuda:1 is not in this version yet", {"a", "--device=cuda:1"}},
-    {2, "--precision bf16 is not in this version yet", {"a", "--precision", "bf16"}},
+    {1, "GPU", {"a", "--device=cuda:1023"}},
+    {2, "no device: write auto", {"a", "--device", "gpu"}},
+    {2, "no device: write auto", {"a", "--device", "cuda:one"}},
+    {2, "CPU computes in fp32 only", {"a", "--device", "cpu", "--precision", "bf16"}},
     {1, "no network of that name", {"embed", "--text", "a", "--clip", "ViT-B/0"}},
     {2, "no checkpoint given", {"convert", "-o", "x.safetensors"}},
     {2, "no -o", {"convert", "x.ckpt"}},
@@ -268,7 +269,7 @@ Test(cli, tells_devices_and_plans)
   said s = TOOL_OK("devices", "--json");
   json_t *o = parse(s.out);
   cr_expect(json_integer_value(json_object_get(json_object_get(o, "cpu"), "processors")) > 0);
-  cr_expect(json_is_null(json_object_get(o, "gpu")) && json_is_string(json_object_get(o, "gpu_status")));
+  cr_expect(json_is_array(json_object_get(o, "gpus")) && json_is_string(json_object_get(o, "gpu_status")));
   json_decref(o);
   forget(&s);
   s = TOOL_OK("plan", QUICK, "--json");

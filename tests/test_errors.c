@@ -675,6 +675,7 @@ Test(errors, a_cut_prompt_is_a_warning)
   heard h = {.lines = 0};
   vq_settings s = tiny();
   vq_session *session;
+  s.device = "cpu"; /* where a GPU module cannot be used, that is said too */
   s.log = (vq_log){hear, &h};
   expect_ok(vq_session_create(&session, &s));
   expect_ok(vq_session_prompt(session, "short", 1, VQ_NO_STOP));

@@ -65,8 +65,8 @@ static vq_real *features_of(const vq_network *net, const json_t *expected)
   json_array_foreach(json_object_get(expected, "tokens"), i, token)
     ids[i] = (int32_t)json_integer_value(token);
   cr_assert(c->context_length == (int)i);
-  cr_assert(!vq_image_features(net, &picture, 1, 2, out), "%s", vq_error_message());
-  cr_assert(!vq_text_features(net, ids, 1, 2, out + c->embed_dim), "%s", vq_error_message());
+  cr_assert(!vq_image_features(net, &picture, 1, VQ_ON_CPU(2), out), "%s", vq_error_message());
+  cr_assert(!vq_text_features(net, ids, 1, VQ_ON_CPU(2), out + c->embed_dim), "%s", vq_error_message());
   free(picture.rgb);
   return out;
 }
@@ -138,7 +138,7 @@ static void expect_round_trip(const vq_network *net, const json_t *expected)
     vq_real out[64 * 8];
     const char *what = i ? "encode" : "decode";
     pass p = {net, !i, out};
-    cr_assert(!vq_compute(run_vqgan, &p, 2), "%s", vq_error_message());
+    cr_assert(!vq_compute(run_vqgan, &p, VQ_ON_CPU(2)), "%s", vq_error_message());
     expect_features(what, out, json_object_get(expected, what));
   }
 }

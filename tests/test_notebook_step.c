@@ -48,7 +48,7 @@ Test(notebook_step, is_pytorchs_and_kornias)
   double most, norm;
   expect_ok(vq_network_open(&vqgan, FOLDER "reference/vqgan_tiny.safetensors", VQ_NETWORK_VQGAN, NULL));
   expect_ok(vq_network_open(&clip, FOLDER "reference/clip_tinyA.safetensors", VQ_NETWORK_CLIP, NULL));
-  expect_ok(vq_trace(vqgan, clip, given, out, 2));
+  expect_ok(vq_trace(vqgan, clip, given, out, VQ_ON_CPU(2)));
   expect_ok(vq_safetensors_open(&ours, out));
   expect_ok(vq_safetensors_open(&theirs, given));
   for (int k = 0; k < 6; k++) {

@@ -177,13 +177,13 @@ Test(record, carries_prompts_networks_and_files)
   vq_record_network_at(r, VQ_NETWORK_VQGAN, &net);
   cr_expect(!strcmp(net.name, "one") && !strcmp(net.file.name, "a.safetensors") && net.file.crc == 0xdeadbeef &&
             net.settings == 0xc0ffee);
-  cr_expect(vq_record_exact(r, why, sizeof why), "%s", why);
+  cr_expect(vq_record_exact(r, VQ_ON_CPU(0), why, sizeof why), "%s", why);
   vq_record_free(r);
 
   char *build = strstr(text, "\"build\":\"");
   build[10] ^= 1;
   expect_ok(vq_record_read(&r, text));
-  cr_expect(!vq_record_exact(r, why, sizeof why) && strstr(why, "another build"), "%s", why);
+  cr_expect(!vq_record_exact(r, VQ_ON_CPU(0), why, sizeof why) && strstr(why, "another build"), "%s", why);
   vq_record_free(r);
   free(text);
 }
@@ -245,7 +245,7 @@ Test(record, survives_damage)
         cr_expect(vq_record_prompt_at(r, p).text != NULL);
       vq_record_network_at(r, VQ_NETWORK_CLIP, &net);
       vq_record_file(r, 0, &field, &file);
-      vq_record_exact(r, why, sizeof why);
+      vq_record_exact(r, VQ_ON_CPU(0), why, sizeof why);
       vq_record_free(r);
       taken++;
     }

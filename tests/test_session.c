@@ -248,8 +248,8 @@ Test(session, starts, .init = scratch_create, .fini = scratch_remove)
 
   /* The same picture as a z: the run begins with its decoding, to the byte. */
   expect_ok(vq_network_open(&vqgan, s.vqgan, VQ_NETWORK_VQGAN, NULL));
-  expect_ok(vq_encode_image(vqgan, &image, 1, &z));
-  expect_ok(vq_decode_latent(vqgan, &z, 1, &decoded));
+  expect_ok(vq_encode_image(vqgan, &image, VQ_ON_CPU(1), &z));
+  expect_ok(vq_decode_latent(vqgan, &z, VQ_ON_CPU(1), &decoded));
   expect_ok(vq_latent_write(s.start_file = in_scratch("z.safetensors"), &z));
   run(&s, 1, saved);
   cr_expect(same(saved[0], decoded.rgb) && same(saved[0], file[0]) && same(saved[1], file[1]));

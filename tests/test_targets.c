@@ -157,7 +157,7 @@ Test(targets, noise_is_what_its_seed_draws)
   int D = vq_network_clip(clip)->embed_dim;
   vq_real *seen = calloc((size_t)D, sizeof *seen);
   double dot = 0, a = 0, b = 0;
-  expect_ok(vq_image_features(clip, &image, 1, 1, seen));
+  expect_ok(vq_image_features(clip, &image, 1, VQ_ON_CPU(1), seen));
   for (int i = 0; i < D; i++) {
     double n = vq_rng_normal(12345678901, VQ_RNG_PROMPT, 0, (uint64_t)i);
     dot += n * (double)seen[i];

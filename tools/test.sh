@@ -30,7 +30,7 @@ done
 # memory where ThreadSanitizer keeps its own: there, the tests that are plain programs run (tests/test_races.c).
 options() {
   case $1 in
-  release) echo "-Dwerror=true -Dtests=enabled" ;;
+  release) echo "-Dwerror=true -Dtests=enabled -Dgpu_arch=80" ;;
   asan) echo "-Dwerror=true -Dtests=enabled -Dbuildtype=debugoptimized -Donednn=disabled -Db_lundef=false -Db_sanitize=address,undefined" ;;
   tsan) echo "-Dwerror=true -Dtests=disabled -Dbuildtype=debugoptimized -Donednn=disabled -Db_lundef=false -Db_sanitize=thread" ;;
   esac

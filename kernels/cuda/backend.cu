@@ -220,7 +220,13 @@ static vq_status open_stream(cuda_device *d)
 vq_status vq_cuda_count(int *cards)
 {
   *cards = 0;
-  return vq_cuda_status(cudaGetDeviceCount(cards), "looking for GPUs");
+  cudaError_t error = cudaGetDeviceCount(cards);
+  if (error == cudaSuccess)
+    return VQ_OK;
+  *cards = 0;
+  return vq_fail(VQ_ERR_DEVICE,
+                 "no GPU can be used: %s; is NVIDIA's driver installed, and does nvidia-smi see the card?",
+                 cudaGetErrorString(error));
 }
 
 vq_status vq_cuda_describe(vq_cuda_card *out, int ordinal)

@@ -16,13 +16,15 @@ static vq_status decode(const network_options *n, const char *from, const char *
   vq_image picture = {.rgb = NULL};
   vq_latent latent;
   vq_network *vqgan;
+  vq_place place;
   VQ_TRY(vq_image_check_format(VQ_IMAGE_PNG));
+  VQ_TRY(tool_place(&place, n));
   VQ_TRY(stream_out(&out, to));
   vq_status status = tool_network(&vqgan, n, VQ_NETWORK_VQGAN);
   if (!status) {
     status = read_latent(&latent, from);
     if (!status) {
-      status = vq_decode_latent(vqgan, &latent, n->threads, &picture);
+      status = vq_decode_latent(vqgan, &latent, &place, &picture);
       vq_latent_free(&latent);
     }
     vq_network_close(vqgan);

@@ -27,34 +27,70 @@ static json_t *instruction_sets(void)
   return list;
 }
 
-static const char no_gpu[] = "not used: this version computes on the CPU only, the GPU module is not in it yet";
+/* The cards, and in `status` that they can be used, or why not. */
+static json_t *gpus(char *status, size_t bytes)
+{
+  json_t *list = json_array();
+  const vq_cuda_module *cuda;
+  vq_cuda_card card;
+  int cards = 0;
+  vq_status done = vq_cuda_open(&cuda);
+  if (!done)
+    done = cuda->count(&cards);
+  for (int i = 0; i < cards && !done; i++) {
+    char device[24], capability[16];
+    snprintf(device, sizeof device, "cuda:%d", i);
+    done = cuda->describe(&card, i);
+    snprintf(capability, sizeof capability, "%d.%d", card.major, card.minor);
+    if (!done)
+      json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:I}", "device", device, "name", card.name,
+                                            "compute_capability", capability, "memory_bytes",
+                                            (json_int_t)card.memory, "free_bytes", (json_int_t)card.free));
+  }
+  snprintf(status, bytes, "%s", done ? vq_error_message() : cards ? "used by default" : "there is none");
+  return list;
+}
+
+static void print(const char *model, long processors, const json_t *sets, const json_t *cards, const char *status)
+{
+  json_t *one;
+  size_t i;
+  printf("cpu        %s\nprocessors %ld\ninstructions", model, processors);
+  json_array_foreach(sets, i, one) printf(" %s", json_string_value(one));
+  printf("\nproducts   %s\n", vq_gemm_backend());
+  json_array_foreach(cards, i, one)
+      printf("%-10s %s, compute capability %s, %.1f of %.1f GiB free\n",
+             json_string_value(json_object_get(one, "device")), json_string_value(json_object_get(one, "name")),
+             json_string_value(json_object_get(one, "compute_capability")),
+             (double)json_integer_value(json_object_get(one, "free_bytes")) / (1 << 30),
+             (double)json_integer_value(json_object_get(one, "memory_bytes")) / (1 << 30));
+  printf("gpu        %s\n", status);
+}
 
 static int run(const command *c, int argc, char **argv)
 {
   words rest = {0};
   bool json = false;
   int status;
-  char model[128];
+  char model[128], why[1024];
   const option table[] = {{.name = "json", .set = set_flag, .to = &json, .help = "one JSON object"}};
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
     return status;
   words_free(&rest);
   vq_machine_cpu(model, sizeof model);
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  json_t *sets = instruction_sets(), *set;
-  size_t i;
+  json_t *sets = instruction_sets(), *cards = gpus(why, sizeof why);
   if (json) {
     json_t *o =
-        json_pack("{s:{s:s, s:i, s:O, s:s}, s:n, s:s}", "cpu", "model", model, "processors", (int)processors,
-                  "instruction_sets", sets, "products", vq_gemm_backend(), "gpu", "gpu_status", no_gpu);
+        json_pack("{s:{s:s, s:i, s:O, s:s}, s:O, s:s}", "cpu", "model", model, "processors", (int)processors,
+                  "instruction_sets", sets, "products", vq_gemm_backend(), "gpus", cards, "gpu_status", why);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
   } else {
-    printf("cpu        %s\nprocessors %ld\ninstructions", model, processors);
-    json_array_foreach(sets, i, set) printf(" %s", json_string_value(set));
-    printf("\nproducts   %s\ngpu        %s\n", vq_gemm_backend(), no_gpu);
+    print(model, processors, sets, cards, why);
   }
+  json_decref(cards);
   json_decref(sets);
   return EXIT_DONE;
 }

@@ -37,12 +37,14 @@ static vq_status embed(const embed_options *o)
   int count = o->texts.count ? o->texts.count : o->images.count;
   vq_network *clip;
   vq_real *features;
+  vq_place place;
   if (!count || (o->texts.count && o->images.count))
     return vq_fail(VQ_ERR_ARGUMENT, "give either --text or --image");
+  VQ_TRY(tool_place(&place, &o->network));
   VQ_TRY(tool_network(&clip, &o->network, VQ_NETWORK_CLIP));
   int width = vq_network_clip(clip)->embed_dim;
-  vq_status status = o->texts.count ? features_of_texts(clip, &o->texts, o->network.threads, &features)
-                                    : features_of_pictures(clip, &o->images, o->network.threads, &features);
+  vq_status status = o->texts.count ? features_of_texts(clip, &o->texts, &place, &features)
+                                    : features_of_pictures(clip, &o->images, &place, &features);
   vq_network_close(clip);
   if (!status && o->output)
     status = write_npy(o->output, features, count, width);

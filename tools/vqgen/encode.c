@@ -7,12 +7,14 @@ static vq_status encode(const network_options *n, const char *from, const char *
   vq_image picture;
   vq_latent latent;
   vq_network *vqgan;
+  vq_place place;
+  VQ_TRY(tool_place(&place, n));
   VQ_TRY(stream_out(&out, to));
   vq_status status = tool_network(&vqgan, n, VQ_NETWORK_VQGAN);
   if (!status) {
     status = picture_read(&picture, from);
     if (!status)
-      status = vq_encode_image(vqgan, &picture, n->threads, &latent);
+      status = vq_encode_image(vqgan, &picture, &place, &latent);
     vq_image_free(&picture);
     vq_network_close(vqgan);
   }

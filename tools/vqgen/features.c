@@ -21,7 +21,7 @@ static vq_status tokens_of(const vq_tokenizer *tokenizer, const words *texts, in
   return VQ_OK;
 }
 
-vq_status features_of_texts(const vq_network *clip, const words *texts, int threads, vq_real **features)
+vq_status features_of_texts(const vq_network *clip, const words *texts, const vq_place *place, vq_real **features)
 {
   vq_tokenizer *tokenizer;
   *features = NULL;
@@ -31,7 +31,7 @@ vq_status features_of_texts(const vq_network *clip, const words *texts, int thre
   if (!status)
     status = tokens_of(tokenizer, texts, ids);
   if (!status)
-    status = vq_text_features(clip, ids, texts->count, threads, *features);
+    status = vq_text_features(clip, ids, texts->count, place, *features);
   free(ids);
   vq_tokenizer_free(tokenizer);
   return status;
@@ -47,7 +47,7 @@ vq_status picture_read(vq_image *out, const char *path)
   return status;
 }
 
-vq_status features_of_pictures(const vq_network *clip, const words *files, int threads, vq_real **features)
+vq_status features_of_pictures(const vq_network *clip, const words *files, const vq_place *place, vq_real **features)
 {
   *features = NULL;
   vq_image *pictures = calloc((size_t)files->count, sizeof *pictures);
@@ -56,7 +56,7 @@ vq_status features_of_pictures(const vq_network *clip, const words *files, int t
   for (int i = 0; i < files->count && !status; i++)
     status = picture_read(&pictures[i], files->word[i]);
   if (!status)
-    status = vq_image_features(clip, pictures, files->count, threads, *features);
+    status = vq_image_features(clip, pictures, files->count, place, *features);
   for (int i = 0; pictures && i < files->count; i++)
     vq_image_free(&pictures[i]);
   free(pictures);

@@ -244,8 +244,9 @@ vq_status origin_prompt_text(const origin *o, int i, vq_prompt *prompt)
   bool picture = vq_record_prompt_file(o->record, i, &file);
   prompt->text = picture ? find_file(o, prompt_key(i, key), &file) : strdup(prompt->text);
   if (!prompt->text && picture)
-    return vq_fail(VQ_ERR_FILE, "%s was made with the picture prompt %s (%lld bytes, CRC-32 %08x), which is neither beside it "
-                                "nor here: put it there, or give other prompts",
+    return vq_fail(VQ_ERR_FILE,
+                   "%s was made with the picture prompt %s (%lld bytes, CRC-32 %08x), which is neither beside it "
+                   "nor here: put it there, or give other prompts",
                    o->path, file.name, (long long)file.bytes, (unsigned)file.crc);
   return prompt->text ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a prompt");
 }
@@ -305,7 +306,8 @@ static bool other_networks(const origin *o, const vq_settings *s)
 
 void origin_tell(const origin *o, const vq_settings *s, bool other_prompts)
 {
-  char changed[512], why[1024];
+  char changed[512], why[1024] = "";
+  vq_place place;
   const char *what = o->snapshot ? "resume  " : "replay  ";
   if (!o->record) {
     const char *model = json_string_value(json_object_get(o->notebook, "model"));
@@ -324,7 +326,9 @@ void origin_tell(const origin *o, const vq_settings *s, bool other_prompts)
             other_prompts ? "prompts"
             : *changed    ? ""
                           : "a network");
-  else if (vq_record_exact(o->record, why, sizeof why))
+  else if (vq_place_of(&place, s)) /* the run itself will say why */
+    fprintf(stderr, "%s close at best\n", what);
+  else if (vq_record_exact(o->record, &place, why, sizeof why))
     fprintf(stderr, "%s exact: this build on this device made it\n", what);
   else
     fprintf(stderr, "%s close, not exact: %s\n", what, why);
@@ -377,8 +381,8 @@ static void note_path(json_t *note, const char *key, const char *path)
                       json_string(absolute)); /* one that is not UTF-8 is left out, and to be given again */
 }
 
-char *origin_note(const vq_settings *s, const vq_prompt *prompt, int prompts, const char *output, int64_t save_every,
-                  int64_t snapshot_every)
+char *origin_note(const vq_settings *s, const vq_prompt *prompt, int prompts, const char *output,
+                  int64_t save_every, int64_t snapshot_every)
 {
   int count;
   const vq_field *field = vq_fields(&count);

@@ -367,6 +367,8 @@ static vq_status complete(request *r)
   VQ_TRY(read_prompts(r));
   if (!request_given(r, "seed") && !r->origin.path)
     VQ_TRY(draw_seed(&r->settings.seed));
+  r->settings.device = r->network.device;
+  r->settings.precision = (vq_precision)r->network.precision;
   r->settings.threads = r->network.threads;
   r->settings.force = r->force;
   r->settings.log = tool_log;

@@ -81,12 +81,14 @@ static vq_status compare(const score_options *o, const vq_network *clip)
 {
   int rows = o->images.count, columns = o->prompts.count, width = vq_network_clip(clip)->embed_dim;
   vq_real *seen = NULL, *meant = NULL;
+  vq_place place;
+  VQ_TRY(tool_place(&place, &o->network));
   double *scores = calloc((size_t)rows * (size_t)columns, sizeof *scores);
   vq_status status = scores ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for %d scores", rows * columns);
   if (!status)
-    status = features_of_texts(clip, &o->prompts, o->network.threads, &meant);
+    status = features_of_texts(clip, &o->prompts, &place, &meant);
   if (!status)
-    status = features_of_pictures(clip, &o->images, o->network.threads, &seen);
+    status = features_of_pictures(clip, &o->images, &place, &seen);
   for (int i = 0; i < rows * columns && !status; i++)
     scores[i] = cosine(seen + (int64_t)(i / columns) * width, meant + (int64_t)(i % columns) * width, width);
   if (!status)

@@ -85,6 +85,11 @@ vq_status tool_network(vq_network **out, const network_options *n, vq_network_ki
   return status;
 }
 
+vq_status tool_place(vq_place *out, const network_options *n)
+{
+  return vq_place_find(out, n->device, (vq_precision)n->precision, n->threads, &tool_log);
+}
+
 int tool_run_vqgan(const command *c, int argc, char **argv, const char *noun, const char *argument,
                    vq_status (*work)(const network_options *n, const char *from, const char *to))
 {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "runtime/network.h"
+#include "runtime/place.h"
 #include "tools/vqgen/options.h"
 
 #include <stdio.h>
@@ -31,8 +32,9 @@ extern const vq_log tool_log;
 typedef struct network_options {
   const char *vqgan, *clip;
   const char *config, *vocab; /* of networks as they were published */
+  const char *device; /* NULL: auto */
+  int precision;      /* vq_precision */
   int threads;
-  int device, precision; /* there is only one of each to choose */
 } network_options;
 
 vq_status set_network(const option *o, const char *value); /* const char *: a file or a name, given once */
@@ -56,13 +58,16 @@ vq_status set_network(const option *o, const char *value); /* const char *: a fi
   }
 #define OPTION_COMPUTE(n)                                                                                       \
   {0, "threads", "N", set_integer, &(n)->threads, "how many compute at once", "one a processor", 1, 4096},      \
-      {0, "device", "auto|cpu", set_choice, &(n)->device, "what computes", "auto", 0, 0, "cuda"},               \
+      {0, "device", "auto|cpu|cuda[:I]", set_text, &(n)->device, "what computes", "auto"},                      \
   {                                                                                                             \
-    0, "precision", "auto|fp32", set_choice, &(n)->precision, "how numbers are kept", "auto", 0, 0, "bf16|tf32" \
+    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(n)->precision, "how numbers are kept", "auto"          \
   }
 
 /* Opens the one that is given, or else that of the pair that is found. The caller closes it. */
 vq_status tool_network(vq_network **out, const network_options *n, vq_network_kind kind);
+
+/* Where the options say that it is computed. */
+vq_status tool_place(vq_place *out, const network_options *n);
 
 /* Runs a subcommand that turns one file, a `noun`, into another by the VQGAN: its options and their errors. `argument` is
  * what --output takes, for the help. */

@@ -16,13 +16,16 @@ static vq_status open_pair(const network_options *n, vq_network **vqgan, vq_netw
 static vq_status trace(const network_options *n, const char *given, const char *to)
 {
   stream in, out;
-  vq_network *vqgan, *clip;
+  vq_network *vqgan = NULL, *clip = NULL;
+  vq_place place;
   VQ_TRY(stream_out(&out, to));
   vq_status status = stream_in(&in, given);
   if (!status) {
-    status = open_pair(n, &vqgan, &clip);
+    status = tool_place(&place, n);
     if (!status)
-      status = vq_trace(vqgan, clip, in.path, out.path, n->threads);
+      status = open_pair(n, &vqgan, &clip);
+    if (!status)
+      status = vq_trace(vqgan, clip, in.path, out.path, &place);
     vq_network_close(vqgan);
     vq_network_close(clip);
     stream_close(&in);

@@ -1,0 +1,103 @@
+/* place.c -- from words to devices. */
+#include "runtime/place.h"
+
+#include "runtime/compute.h"
+#include "runtime/machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "cuda" or "cuda:I" */
+static bool names_card(const char *device, int *card)
+{
+  char *end;
+  *card = 0;
+  if (strncmp(device, "cuda", 4))
+    return false;
+  if (!device[4])
+    return true;
+  long number = strtol(device + 5, &end, 10);
+  *card = (int)number;
+  return device[4] == ':' && device[5] >= '0' && device[5] <= '9' && !*end && number < 1024;
+}
+
+static vq_status on_card(vq_place *out, vq_precision precision)
+{
+  vq_cuda_card card;
+  int cards;
+  VQ_TRY(vq_cuda_open(&out->cuda));
+  VQ_TRY(out->cuda->count(&cards));
+  if (out->card >= cards)
+    return vq_fail(VQ_ERR_DEVICE, "there is no GPU number %d: this machine has %d", out->card, cards);
+  VQ_TRY(out->cuda->describe(&card, out->card));
+  bool has_bf16 = card.major >= 8;
+  if (precision == VQ_PRECISION_TF32)
+    return vq_fail(VQ_ERR_UNSUPPORTED, "tf32 is not in this version yet: use --precision fp32 or bf16");
+  out->products = precision == VQ_PRECISION_BF16 || (precision == VQ_PRECISION_AUTO && has_bf16) ? VQ_BF16 : VQ_F32;
+  return VQ_OK;
+}
+
+static vq_status on_cpu(vq_place *out, vq_precision precision)
+{
+  out->cuda = NULL;
+  out->products = VQ_REAL;
+  if (precision == VQ_PRECISION_BF16 || precision == VQ_PRECISION_TF32)
+    return vq_fail(VQ_ERR_UNSUPPORTED, "the CPU computes in fp32 only in this version: leave --precision away");
+  return VQ_OK;
+}
+
+vq_status vq_place_find(vq_place *out, const char *device, vq_precision precision, int threads, const vq_log *log)
+{
+  *out = (vq_place){.threads = threads};
+  if (!device || !strcmp(device, "auto")) {
+    if (!vq_cuda_expected())
+      return on_cpu(out, precision);
+    if (!on_card(out, precision))
+      return VQ_OK;
+    vq_log_info(log, "the CPU computes: %s", vq_error_message());
+    return on_cpu(out, precision);
+  }
+  if (!strcmp(device, "cpu"))
+    return on_cpu(out, precision);
+  if (names_card(device, &out->card))
+    return on_card(out, precision);
+  return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no device: write auto, cpu, cuda or cuda:I", device);
+}
+
+vq_status vq_place_of(vq_place *out, const vq_settings *s)
+{
+  return vq_place_find(out, s->device, s->precision, s->threads, NULL);
+}
+
+vq_status vq_place_open(vq_device **out, const vq_place *place)
+{
+  return place->cuda ? place->cuda->create(out, place->card, place->products) : vq_cpu_create(out, place->threads);
+}
+
+vq_status vq_place_plan(vq_device **out, const vq_place *place)
+{
+  VQ_TRY(vq_plan_create(out, place->cuda ? place->cuda->backend : &vq_cpu_backend));
+  (*out)->products = place->products;
+  return VQ_OK;
+}
+
+size_t vq_place_available(const vq_place *place)
+{
+  vq_cuda_card card;
+  if (!place->cuda)
+    return vq_memory_available();
+  return place->cuda->describe(&card, place->card) ? 0 : card.free;
+}
+
+void vq_place_name(const vq_place *place, char *text, size_t bytes)
+{
+  vq_cuda_card card;
+  if (!place->cuda)
+    vq_machine_device(text, bytes);
+  else if (place->cuda->describe(&card, place->card))
+    snprintf(text, bytes, "cuda");
+  else
+    snprintf(text, bytes, "cuda, %s, sm_%d%d, %s", card.name, card.major, card.minor,
+             vq_dtype_name(place->products));
+}

@@ -1,0 +1,37 @@
+/* place.h -- where a run computes, and how exactly: what --device, --precision and --threads say, turned into devices. */
+#ifndef VQ_RUNTIME_PLACE_H
+#define VQ_RUNTIME_PLACE_H
+
+#include "kernels/cuda/module.h"
+#include "vqgen.h"
+
+typedef struct vq_place {
+  const vq_cuda_module *cuda; /* NULL: on the CPU */
+  int card;
+  vq_dtype products; /* vq_device.products */
+  int threads;       /* of the CPU; 0: one for each processor */
+} vq_place;
+
+/* The CPU, for a call's length. */
+#define VQ_ON_CPU(n) (&(const vq_place){.products = VQ_REAL, .threads = n})
+
+/* device: "auto" or NULL (a GPU if there is one, else the CPU, and a notice if the GPU module is there and cannot be used), "cpu",
+ * "cuda" or "cuda:I". VQ_ERR_ARGUMENT, VQ_ERR_DEVICE, VQ_ERR_UNSUPPORTED (a precision that the device has not). */
+vq_status vq_place_find(vq_place *out, const char *device, vq_precision precision, int threads, const vq_log *log);
+
+/* The place that settings name. */
+vq_status vq_place_of(vq_place *out, const vq_settings *settings);
+
+/* A device there; the caller frees it. */
+vq_status vq_place_open(vq_device **out, const vq_place *place);
+
+/* One that plans for it. */
+vq_status vq_place_plan(vq_device **out, const vq_place *place);
+
+/* Bytes that can be had there now; 0: unknown. */
+size_t vq_place_available(const vq_place *place);
+
+/* "cpu, AMD EPYC, own loops"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
+void vq_place_name(const vq_place *place, char *text, size_t bytes);
+
+#endif
