@@ -69,15 +69,16 @@ static vq_status cpu_fill(vq_device *device, vq_dtype dtype, void *to, double va
   return VQ_OK;
 }
 
-static vq_status cpu_finite(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes)
+static vq_status cpu_look(vq_device *device, const vq_tensor *x, bool of_gradient, void *to)
 {
   const vq_real *v = of_gradient ? vq_grad(x) : vq_values(x);
   int64_t count = vq_count(x);
+  vq_real verdict = 0;
   (void)device;
-  *yes = true;
   if (x->dtype == VQ_REAL)
-    for (int64_t i = 0; i < count && *yes; i++)
-      *yes = isfinite(v[i]);
+    for (int64_t i = 0; i < count && verdict == 0; i++)
+      verdict = isfinite(v[i]) ? 0 : (vq_real)NAN;
+  memcpy(to, &verdict, sizeof verdict);
   return VQ_OK;
 }
 
@@ -97,7 +98,7 @@ const vq_backend vq_cpu_backend = {
     .copy = cpu_copy,
     .add = cpu_add,
     .fill = cpu_fill,
-    .finite = cpu_finite,
+    .look = cpu_look,
     .find = cpu_find,
 };
 

@@ -207,3 +207,17 @@ vq_status vq_grad_read(vq_device *device, const vq_tensor *x, void *host)
   }
   return device->plan ? VQ_OK : device->backend->download(device, host, grad, vq_shape_bytes(&s));
 }
+
+vq_status vq_tensor_finite(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes)
+{
+  vq_real verdict = 0;
+  void *place;
+  *yes = true;
+  VQ_TRY(vq_device_take(device, VQ_POOL_HIGH, sizeof verdict, &place));
+  vq_status status = device->plan ? VQ_OK : device->backend->look(device, x, of_gradient, place);
+  if (!status && !device->plan)
+    status = device->backend->download(device, &verdict, place, sizeof verdict);
+  vq_device_give(device, place);
+  *yes = verdict == 0;
+  return status;
+}

@@ -35,7 +35,7 @@ typedef struct vq_kernels {
   vq_prepare_fn prepare; /* NULL: none */
 } vq_kernels;
 
-/* What a backend supplies. Sizes are in bytes. Work is queued in the order of the calls; download, finite and wait return
+/* What a backend supplies. Sizes are in bytes. Work is queued in the order of the calls; download and wait return
  * when what was queued before them is done. */
 typedef struct vq_backend {
   const char *name;    /* "cpu" */
@@ -50,12 +50,21 @@ typedef struct vq_backend {
                    int64_t count); /* to += from, gradients */
   vq_status (*fill)(vq_device *device, vq_dtype dtype, void *to, double value,
                     int64_t count); /* to = value, gradients */
-  vq_status (*finite)(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes);
+  vq_status (*look)(
+      vq_device *device, const vq_tensor *x, bool of_gradient,
+      void *to); /* a vq_real on the device: 0 if all of x's values, or its gradient's, are finite, else NaN */
   vq_status (*wait)(
       vq_device *device);           /* VQ_ERR_DEVICE if something queued has failed; NULL: nothing is ever queued */
   void (*close)(vq_device *device); /* gives back device->state; NULL: there is none */
   void (*find)(const vq_device *device, const vq_op *op, vq_kernels *out);
+  /* Work that is done again whole (repeat.h); NULL: the backend does everything at once. */
+  vq_status (*keep)(vq_device *device);            /* what is queued from now on is kept and not done */
+  vq_status (*kept)(vq_device *device, bool good); /* that was all; if not `good`, it is forgotten */
+  vq_status (*again)(vq_device *device);           /* queues what was kept */
 } vq_backend;
+
+/* What a device does with what is queued: repeat.h. */
+typedef enum vq_mode { VQ_AT_ONCE, VQ_KEEPING, VQ_REPEATING } vq_mode;
 
 struct vq_device {
   const vq_backend *backend;
@@ -65,10 +74,13 @@ struct vq_device {
   vq_threads *threads; /* owned; NULL runs on the caller alone */
   bool plan;           /* hands out places only: no memory, no kernels */
   bool one_by_one;     /* wait after every kernel, so that a failure names its op */
-  vq_pool *pool;       /* places in the step pool; NULL before vq_device_reserve */
-  char *memory;        /* the step pool's start */
-  struct vq_chunk *weights; /* the weights arena, newest chunk first */
-  vq_tensor **weight;       /* the tensors made by vq_weight_create, to be freed with the device */
+  vq_mode mode;
+  bool warm, keeps;           /* work has been done once; has been kept */
+  uint64_t trail, kept_trail; /* hashes of what is queued, and of what was kept */
+  vq_pool *pool;              /* places in the step pool; NULL before vq_device_reserve */
+  char *memory;               /* the step pool's start */
+  struct vq_chunk *weights;   /* the weights arena, newest chunk first */
+  vq_tensor **weight;         /* the tensors made by vq_weight_create, to be freed with the device */
   int64_t weight_count;
   size_t weight_bytes; /* taken from it so far */
 };
@@ -100,6 +112,9 @@ vq_status vq_weight_create(vq_tensor **out, vq_device *device, const vq_shape *s
 vq_status vq_tensor_read(vq_device *device, const vq_tensor *x, void *host);
 vq_status vq_tensor_write(vq_device *device, vq_tensor *x, const void *host);
 vq_status vq_grad_read(vq_device *device, const vq_tensor *x, void *host); /* zeros where nothing was written */
+
+/* Are all of x's values, or of its gradient's, finite? Waits for the device. */
+vq_status vq_tensor_finite(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes);
 
 /* Places in the step pool, for the tape. */
 vq_status vq_device_take(vq_device *device, vq_pool_end end, size_t bytes, void **out);

@@ -5,6 +5,7 @@
  * tensor is made before it is used. The chain rule in that order, backwards, is one loop: vq_backward.
  */
 #include "autograd/tape.h"
+#include "autograd/repeat.h"
 #include "autograd/tensor_list.h"
 
 #include <stdio.h>
@@ -103,7 +104,9 @@ static vq_status run(vq_tape *t, const vq_op *op, const vq_kernels *by, vq_call 
   call->scratch = NULL;
   if (bytes)
     VQ_TRY(vq_device_take(t->device, VQ_POOL_HIGH, bytes, &call->scratch));
-  if (!t->device->plan)
+  if (t->device->mode != VQ_AT_ONCE)
+    vq_repeat_note_call(t->device, op, call, backward);
+  if (!t->device->plan && t->device->mode != VQ_REPEATING)
     status = backward ? by->backward(call) : by->forward(call);
   if (!status && !t->device->plan && t->device->backend->wait && (t->device->one_by_one || t->watch))
     status = vq_fail_in(t->device->backend->wait(t->device), "%s", op->name);
@@ -117,9 +120,9 @@ static vq_status run(vq_tape *t, const vq_op *op, const vq_kernels *by, vq_call 
 static vq_status check_finite(vq_tape *t, const vq_op *op, const vq_tensor *x, const char *what, int input)
 {
   bool finite = true;
-  if (!t->trap || t->device->plan)
+  if (!t->trap)
     return VQ_OK;
-  VQ_TRY(t->device->backend->finite(t->device, x, input >= 0, &finite));
+  VQ_TRY(vq_tensor_finite(t->device, x, input >= 0, &finite));
   if (finite)
     return VQ_OK;
   vq_shape s = vq_shape_of(x);

@@ -1,6 +1,7 @@
 /* engine.c -- the step. engine.h has it in five lines. */
 #include "runtime/engine.h"
 
+#include "autograd/repeat.h"
 #include "kernels/ops.h"
 #include "runtime/cutouts.h"
 
@@ -20,13 +21,24 @@ struct vq_engine {
   vq_tensor *adam;       /* [2]: what of Adam changes with the step */
   vq_tensor *pull;       /* [1]: how strongly z is held; NULL: it is not */
   vq_tensor *home;       /* [1,h,w,C]: where; NULL: at 0 */
+  vq_tensor *told;       /* what a step says of itself, read from the device at once: slots, below */
+  vq_tensor *shown;      /* [1,H,W,3]: its picture, if somebody asks */
   vq_tensor *target[VQ_MOST_PROMPTS];
   bool rests[VQ_MOST_PROMPTS];
   int quantum, quanta;
   int64_t updates; /* since z was set */
+  vq_real verdict; /* 0: the last gradient was finite */
   uint64_t seed;   /* of the augmentations */
   uint32_t step;
 };
+
+/* Slots of `told`: the loss of each quantum and target, then these. */
+enum { TOLD_TV, TOLD_PULL, TOLD_FINITE, TOLD_OTHERS };
+
+static int slot_of(const vq_engine *e, int other)
+{
+  return e->quanta * e->config.targets + other;
+}
 
 /* ---- building, on a plan or on the real device ---- */
 
@@ -89,6 +101,9 @@ static vq_status build(vq_engine *e)
     VQ_TRY(zeros(&e->target[i], e->device, 2, dim, false));
   }
   e->quanta = vq_cutouts_quanta(c->cutouts, &e->quantum);
+  const int64_t slots = slot_of(e, TOLD_OTHERS), picture_dim[4] = {1, c->h * f, c->w * f, 3};
+  VQ_TRY(zeros(&e->told, e->device, 1, &slots, false));
+  VQ_TRY(zeros(&e->shown, e->device, 4, picture_dim, false));
   vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  clip->image_resolution,
                            c->box_least,  c->box_most, e->quantum};
   VQ_TRY(vq_cutouts_create(&e->cutouts, &cut));
@@ -235,12 +250,18 @@ static vq_status find(vq_engine *e, const vq_tensor *x, void *into)
   return into ? vq_tensor_read(e->device, x, into) : VQ_OK;
 }
 
-static vq_status read_loss(vq_engine *e, const vq_tensor *loss, double *sum)
+/* Keeps a loss, or the picture, for when the step is done. */
+static vq_status copy_to(vq_engine *e, vq_real *to, const vq_tensor *x)
 {
-  vq_real value = 0;
-  VQ_TRY(find(e, loss, &value));
-  *sum += (double)value;
-  return VQ_OK;
+  VQ_TRY(vq_tape_status(e->tape));
+  if (e->device->plan)
+    return VQ_OK;
+  return e->device->backend->copy(e->device, to, vq_values(x), (size_t)vq_count(x) * sizeof *to);
+}
+
+static vq_status tell(vq_engine *e, int slot, const vq_tensor *loss)
+{
+  return copy_to(e, vq_values(e->told) + slot, loss);
 }
 
 /* z to the picture; the tape then has everything that the walk back needs. */
@@ -255,7 +276,7 @@ static vq_status look(vq_engine *e, vq_findings *f, vq_tensor **picture)
   *picture = vq_clamp01(t, decoded);
   VQ_TRY(find(e, decoded, f->decoded));
   vq_done(t, decoded);
-  return find(e, *picture, f->picture);
+  return f->picture ? copy_to(e, vq_values(e->shown), *picture) : vq_tape_status(t);
 }
 
 /* One quantum: what its cutouts say, added up in the gradient of what they are taken of. */
@@ -275,68 +296,110 @@ static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_
     if (e->rests[i])
       continue;
     vq_tensor *loss = vq_sphere(t, features, e->target[i], c->weight[i], c->stop[i], rows, c->cutouts);
-    VQ_TRY(read_loss(e, loss, &f->losses[i]));
+    VQ_TRY(tell(e, number * c->targets + i, loss));
     vq_seed(t, loss, 1);
   }
   vq_done(t, features);
   return vq_backward(t, NULL, mark);
 }
 
-static vq_status smooth(vq_engine *e, vq_tensor *picture, vq_findings *f)
+static vq_status smooth(vq_engine *e, vq_tensor *picture)
 {
   vq_mark mark = vq_tape_mark(e->tape);
   vq_tensor *loss = vq_total_variation(e->tape, picture, e->config.tv_weight);
-  VQ_TRY(read_loss(e, loss, &f->tv_loss));
+  VQ_TRY(tell(e, slot_of(e, TOLD_TV), loss));
   return vq_backward(e->tape, loss, mark);
 }
 
-static vq_status hold(vq_engine *e, vq_findings *f)
+static vq_status hold(vq_engine *e)
 {
   vq_mark mark = vq_tape_mark(e->tape);
   vq_tensor *loss = vq_mse(e->tape, e->z, e->home, e->pull);
-  VQ_TRY(read_loss(e, loss, &f->pull_loss));
+  VQ_TRY(tell(e, slot_of(e, TOLD_PULL), loss));
   return vq_backward(e->tape, loss, mark);
 }
 
-static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_findings *f)
+/* No trace of the last step on the tape. */
+static void clear(vq_engine *e)
 {
+  vq_grad_drop(e->tape, e->z);
+  vq_rewind(e->tape, VQ_TAPE_START);
+}
+
+typedef struct pass {
+  vq_engine *e;
+  const int32_t *boxes;
+  vq_findings *f;
+} pass;
+
+/* All of a step that is queued on the device. */
+static vq_status there_and_back(void *user)
+{
+  const pass *p = user;
+  vq_engine *e = p->e;
   vq_tensor *picture;
-  for (int i = 0; i < e->config.targets; i++)
-    f->losses[i] = e->rests[i] ? NAN : 0;
-  f->tv_loss = f->pull_loss = 0;
-  VQ_TRY(look(e, f, &picture));
+  clear(e);
+  VQ_TRY(look(e, p->f, &picture));
   vq_tensor *source = vq_cutouts_source(e->tape, e->cutouts, picture);
   for (int i = 0; i < e->quanta; i++)
-    VQ_TRY(judge(e, source, i, boxes, f));
+    VQ_TRY(judge(e, source, i, p->boxes, p->f));
   if (source != picture)
     vq_done(e->tape, source);
   if (e->config.tv_weight != 0)
-    VQ_TRY(smooth(e, picture, f));
+    VQ_TRY(smooth(e, picture));
   vq_done(e->tape, picture);
   if (e->pull)
-    VQ_TRY(hold(e, f));
+    VQ_TRY(hold(e));
   VQ_TRY(vq_backward(e->tape, NULL, VQ_TAPE_START));
-  return f->dz ? vq_grad_read(e->device, e->z, f->dz) : VQ_OK;
+  if (e->device->plan || !e->z->grad)
+    return VQ_OK;
+  return e->device->backend->look(e->device, e->z, true, vq_values(e->told) + slot_of(e, TOLD_FINITE));
 }
 
 /* Before anything that is not finite reaches z: z stays what the last good step made it. */
-static vq_status check_finite(vq_engine *e, const vq_findings *f)
+static vq_status check_finite(const vq_engine *e, const vq_findings *f)
 {
   double sum = f->tv_loss + f->pull_loss;
-  bool finite = true;
-  if (e->device->plan)
-    return VQ_OK;
   for (int i = 0; i < e->config.targets; i++)
     sum += e->rests[i] ? 0 : f->losses[i];
-  if (e->z->grad)
-    VQ_TRY(e->device->backend->finite(e->device, e->z, true, &finite));
-  if (isfinite(sum) && finite)
+  if (isfinite(sum) && e->verdict == 0)
     return VQ_OK;
   return vq_fail(
       VQ_ERR_NAN,
       "the %s of step %lld has values that are not finite: lower the learning rate, or find the operation that "
       "makes them with --trap",
       isfinite(sum) ? "gradient" : "loss", (long long)e->updates + 1);
+}
+
+/* What the step has said of itself. */
+static vq_status listen(vq_engine *e, vq_findings *f)
+{
+  int targets = e->config.targets;
+  vq_real *told = calloc((size_t)vq_count(e->told), sizeof *told);
+  if (!told)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for losses");
+  vq_status status = vq_tensor_read(e->device, e->told, told);
+  for (int i = 0; i < targets; i++) {
+    f->losses[i] = e->rests[i] ? NAN : 0;
+    for (int j = 0; j < e->quanta && !e->rests[i]; j++)
+      f->losses[i] += (double)told[j * targets + i];
+  }
+  f->tv_loss = e->config.tv_weight != 0 ? (double)told[slot_of(e, TOLD_TV)] : 0;
+  f->pull_loss = e->pull ? (double)told[slot_of(e, TOLD_PULL)] : 0;
+  e->verdict = told[slot_of(e, TOLD_FINITE)];
+  free(told);
+  return status;
+}
+
+static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_findings *f)
+{
+  pass p = {e, boxes, f};
+  bool read_in_midst = f->ids || f->decoded || f->cutouts || f->features || e->config.trap;
+  VQ_TRY(read_in_midst ? there_and_back(&p) : vq_device_repeat(e->device, there_and_back, &p));
+  VQ_TRY(listen(e, f));
+  if (f->picture)
+    VQ_TRY(vq_tensor_read(e->device, e->shown, f->picture));
+  return f->dz ? vq_grad_read(e->device, e->z, f->dz) : VQ_OK;
 }
 
 static vq_status update(vq_engine *e, double lr)
@@ -349,8 +412,7 @@ static vq_status update(vq_engine *e, double lr)
 
 static vq_status finish(vq_engine *e, vq_status status)
 {
-  vq_grad_drop(e->tape, e->z);
-  vq_rewind(e->tape, VQ_TAPE_START);
+  clear(e);
   return status;
 }
 
@@ -387,6 +449,8 @@ vq_status vq_engine_picture(vq_engine *e, vq_real *picture)
   vq_tensor *unused;
   e->z->wants = false; /* nothing is kept for a walk back */
   vq_status status = look(e, &f, &unused);
+  if (!status && picture)
+    status = vq_tensor_read(e->device, e->shown, picture);
   e->z->wants = true;
   return finish(e, status);
 }

@@ -2,6 +2,7 @@
 #include "kernels/cuda/cuda.cuh"
 
 extern "C" {
+#include "autograd/repeat.h"
 #include "kernels/cuda/backend.h"
 }
 
@@ -13,11 +14,19 @@ extern "C" {
 #define BUFFERS      4
 #define BUFFER_BYTES ((size_t)4 << 20)
 
+/* An upload in kept work: its copy reads this pinned buffer whenever the work is done again. */
+struct kept_upload {
+  void *buffer;
+  size_t bytes;
+};
+
 struct cuda_device : vq_cuda_state {
   char *buffer[BUFFERS];
   cudaEvent_t sent[BUFFERS]; /* the last copy from it is done */
   int next;
-  unsigned *flag; /* on the card: a value that is not finite has been seen */
+  cudaGraphExec_t graph; /* what was kept; NULL: nothing */
+  kept_upload *kept;     /* the uploads in it, in their order */
+  int uploads, room, at; /* how many; room for how many; the next one's number while work is kept or repeated */
 };
 
 static cuda_device *state_of(vq_device *device)
@@ -35,6 +44,17 @@ vq_status vq_cuda_status(int error, const char *what)
   return vq_fail(VQ_ERR_DEVICE, "%s: CUDA says: %s", what, cudaGetErrorString((cudaError_t)error));
 }
 
+/* What the backend does itself goes into the hash of work that is kept or repeated. True: there is nothing to do now. */
+static bool note(vq_device *device, const void *to, const void *from, size_t count)
+{
+  const void *const words[2] = {to, from};
+  if (device->mode == VQ_AT_ONCE)
+    return false;
+  vq_repeat_note(device, words, sizeof words);
+  vq_repeat_note(device, &count, sizeof count);
+  return device->mode == VQ_REPEATING;
+}
+
 /* ---- memory ---- */
 
 static vq_status cuda_alloc(vq_device *device, void **out, size_t bytes)
@@ -49,9 +69,63 @@ static void cuda_free(vq_device *device, void *memory)
   cudaFree(memory);
 }
 
+static void forget_kept(cuda_device *d)
+{
+  if (d->graph)
+    cudaGraphExecDestroy(d->graph);
+  d->graph = NULL;
+  for (int i = 0; i < d->uploads; i++)
+    cudaFreeHost(d->kept[i].buffer);
+  d->uploads = 0;
+}
+
+/* A pinned buffer of its own for one more upload. */
+static vq_status keep_upload(cuda_device *d, size_t bytes)
+{
+  if (d->uploads == d->room) {
+    int room = d->room ? 2 * d->room : 64;
+    kept_upload *grown = static_cast<kept_upload *>(realloc(d->kept, (size_t)room * sizeof *grown));
+    if (!grown)
+      return vq_fail(VQ_ERR_MEMORY, "no memory to keep a step");
+    d->kept = grown;
+    d->room = room;
+  }
+  kept_upload *u = &d->kept[d->uploads];
+  VQ_TRY(vq_cuda_status(cudaMallocHost(&u->buffer, bytes ? bytes : 1), "memory to keep a step"));
+  u->bytes = bytes;
+  d->uploads++;
+  return VQ_OK;
+}
+
+static vq_status cuda_wait(vq_device *device)
+{
+  return vq_cuda_status(cudaStreamSynchronize(state_of(device)->stream), "the GPU");
+}
+
+/* While work is kept, a copy from a buffer that stays is part of it; while it is repeated, that buffer is filled. */
+static vq_status upload_kept(vq_device *device, void *to, const void *from_host, size_t bytes)
+{
+  cuda_device *d = state_of(device);
+  note(device, to, NULL, bytes);
+  if (device->mode == VQ_KEEPING)
+    VQ_TRY(keep_upload(d, bytes));
+  else if (d->at == 0)
+    VQ_TRY(cuda_wait(device)); /* what was queued last reads the same buffers */
+  if (d->at >= d->uploads || d->kept[d->at].bytes != bytes)
+    return VQ_OK; /* the step has changed, and the hash says so */
+  kept_upload *u = &d->kept[d->at++];
+  memcpy(u->buffer, from_host, bytes);
+  if (device->mode == VQ_REPEATING)
+    return VQ_OK;
+  return vq_cuda_status(cudaMemcpyAsync(to, u->buffer, bytes, cudaMemcpyHostToDevice, d->stream),
+                        "a copy to the GPU");
+}
+
 static vq_status cuda_upload(vq_device *device, void *to, const void *from_host, size_t bytes)
 {
   cuda_device *d = state_of(device);
+  if (device->mode != VQ_AT_ONCE)
+    return upload_kept(device, to, from_host, bytes);
   for (size_t at = 0; at < bytes; at += BUFFER_BYTES) {
     size_t part = bytes - at < BUFFER_BYTES ? bytes - at : BUFFER_BYTES;
     int i = d->next;
@@ -66,13 +140,10 @@ static vq_status cuda_upload(vq_device *device, void *to, const void *from_host,
   return VQ_OK;
 }
 
-static vq_status cuda_wait(vq_device *device)
-{
-  return vq_cuda_status(cudaStreamSynchronize(state_of(device)->stream), "the GPU");
-}
-
 static vq_status cuda_download(vq_device *device, void *to_host, const void *from, size_t bytes)
 {
+  if (device->mode != VQ_AT_ONCE)
+    return vq_fail(VQ_ERR_DEVICE, "a step that is kept cannot be read from in its midst");
   VQ_TRY(vq_cuda_status(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, state_of(device)->stream),
                         "a copy from the GPU"));
   return cuda_wait(device);
@@ -80,6 +151,8 @@ static vq_status cuda_download(vq_device *device, void *to_host, const void *fro
 
 static vq_status cuda_copy(vq_device *device, void *to, const void *from, size_t bytes)
 {
+  if (note(device, to, from, bytes))
+    return VQ_OK;
   return vq_cuda_status(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state_of(device)->stream),
                         "a copy on the GPU");
 }
@@ -98,13 +171,13 @@ template <class T> __global__ void fill_kernel(T *to, float value, int64_t count
     to[i] = vq_round<T>(value);
 }
 
-template <class T> __global__ void not_finite_kernel(unsigned *flag, const T *x, int64_t count)
+#define NAN_BITS 0x7fc00000u
+
+template <class T> __global__ void not_finite_kernel(unsigned *verdict, const T *x, int64_t count)
 {
-  bool bad = false;
   for (int64_t i = vq_thread(); i < count; i += vq_thread_count())
-    bad = bad || !isfinite(vq_float(x[i]));
-  if (bad)
-    atomicOr(flag, 1u);
+    if (!isfinite(vq_float(x[i])))
+      atomicOr(verdict, NAN_BITS);
 }
 
 static unsigned blocks_for(int64_t count)
@@ -115,6 +188,8 @@ static unsigned blocks_for(int64_t count)
 
 static vq_status cuda_add(vq_device *device, vq_dtype dtype, void *to, const void *from, int64_t count)
 {
+  if (note(device, to, from, (size_t)count))
+    return VQ_OK;
   return vq_by_type(dtype, [&](auto type) {
     using T = decltype(type);
     return vq_cuda_status(VQ_LAUNCH(accumulate_kernel<T>, blocks_for(count), THREADS, state_of(device)->stream,
@@ -125,6 +200,8 @@ static vq_status cuda_add(vq_device *device, vq_dtype dtype, void *to, const voi
 
 static vq_status cuda_fill(vq_device *device, vq_dtype dtype, void *to, double value, int64_t count)
 {
+  if (note(device, to, NULL, (size_t)count))
+    return VQ_OK;
   return vq_by_type(dtype, [&](auto type) {
     using T = decltype(type);
     return vq_cuda_status(VQ_LAUNCH(fill_kernel<T>, blocks_for(count), THREADS, state_of(device)->stream,
@@ -133,24 +210,51 @@ static vq_status cuda_fill(vq_device *device, vq_dtype dtype, void *to, double v
   });
 }
 
-static vq_status cuda_finite(vq_device *device, const vq_tensor *x, bool of_gradient, bool *yes)
+static vq_status cuda_look(vq_device *device, const vq_tensor *x, bool of_gradient, void *to)
 {
-  cuda_device *d = state_of(device);
-  unsigned flag = 0;
-  *yes = true;
-  if (x->dtype != VQ_F32 && x->dtype != VQ_BF16)
+  VQ_TRY(cuda_fill(device, VQ_F32, to, 0, 1));
+  if ((x->dtype != VQ_F32 && x->dtype != VQ_BF16) || note(device, to, x->data, of_gradient))
     return VQ_OK;
-  VQ_TRY(cuda_upload(device, d->flag, &flag, sizeof flag));
-  VQ_TRY(vq_by_type(x->dtype, [&](auto type) {
+  return vq_by_type(x->dtype, [&](auto type) {
     using T = decltype(type);
     const T *values = of_gradient ? vq_grad_as<T>(x) : vq_values_as<T>(x);
-    return vq_cuda_status(
-        VQ_LAUNCH(not_finite_kernel<T>, blocks_for(vq_count(x)), THREADS, d->stream, d->flag, values, vq_count(x)),
-        "looking for values that are not finite");
-  }));
-  VQ_TRY(cuda_download(device, &flag, d->flag, sizeof flag));
-  *yes = !flag;
-  return VQ_OK;
+    return vq_cuda_status(VQ_LAUNCH(not_finite_kernel<T>, blocks_for(vq_count(x)), THREADS,
+                                    state_of(device)->stream, static_cast<unsigned *>(to), values, vq_count(x)),
+                          "looking for values that are not finite");
+  });
+}
+
+/* ---- work that is kept and done again: a CUDA graph ---- */
+
+static vq_status cuda_keep(vq_device *device)
+{
+  cuda_device *d = state_of(device);
+  VQ_TRY(cuda_wait(device)); /* the buffers of the last one's uploads may be in use */
+  forget_kept(d);
+  d->at = 0;
+  return vq_cuda_status(cudaStreamBeginCapture(d->stream, cudaStreamCaptureModeThreadLocal), "keeping a step");
+}
+
+static vq_status cuda_kept(vq_device *device, bool good)
+{
+  cuda_device *d = state_of(device);
+  cudaGraph_t graph = NULL;
+  int error = cudaStreamEndCapture(d->stream, &graph);
+  d->at = 0;
+  if (error == cudaSuccess && good)
+    error = cudaGraphInstantiate(&d->graph, graph, 0);
+  if (graph)
+    cudaGraphDestroy(graph);
+  if (error != cudaSuccess || !good)
+    forget_kept(d);
+  return good ? vq_cuda_status(error, "keeping a step") : VQ_OK;
+}
+
+static vq_status cuda_again(vq_device *device)
+{
+  cuda_device *d = state_of(device);
+  d->at = 0;
+  return vq_cuda_status(cudaGraphLaunch(d->graph, d->stream), "a step that was kept");
 }
 
 /* ---- the rooms ---- */
@@ -184,7 +288,8 @@ static void cuda_close(vq_device *device)
       cudaEventDestroy(d->sent[i]);
     cudaFreeHost(d->buffer[i]);
   }
-  cudaFree(d->flag);
+  forget_kept(d);
+  free(d->kept);
   if (d->stream)
     cudaStreamDestroy(d->stream);
   free(d);
@@ -197,8 +302,8 @@ static void cuda_close(vq_device *device)
 #endif
 
 const vq_backend vq_cuda_backend = {
-    "cuda",    true,     IN_HOST_MEMORY, cuda_alloc,  cuda_free, cuda_upload, cuda_download,
-    cuda_copy, cuda_add, cuda_fill,      cuda_finite, cuda_wait, cuda_close,  cuda_find,
+    "cuda",    true,      IN_HOST_MEMORY, cuda_alloc, cuda_free, cuda_upload, cuda_download, cuda_copy,  cuda_add,
+    cuda_fill, cuda_look, cuda_wait,      cuda_close, cuda_find, cuda_keep,   cuda_kept,     cuda_again,
 };
 
 /* ---- devices ---- */
@@ -208,7 +313,6 @@ static vq_status open_stream(cuda_device *d)
   const char *what = "opening the GPU";
   VQ_TRY(vq_cuda_status(cudaSetDevice(d->ordinal), what));
   VQ_TRY(vq_cuda_status(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), what));
-  VQ_TRY(vq_cuda_status(cudaMalloc((void **)&d->flag, sizeof *d->flag), what));
   for (int i = 0; i < BUFFERS; i++) {
     VQ_TRY(vq_cuda_status(cudaMallocHost((void **)&d->buffer[i], BUFFER_BYTES), what));
     VQ_TRY(vq_cuda_status(cudaEventCreateWithFlags(&d->sent[i], cudaEventDisableTiming), what));

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <tuple>
 
 struct dim3 {
   unsigned x, y, z;
@@ -38,6 +39,17 @@ extern long launches;
 extern dim3 thread, block, threads, blocks;
 
 int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body);
+
+/* Does it now or, while a stream is captured, when its graph is launched. */
+int queue(std::function<int()> work);
+
+/* The arguments become the kernel's parameters now, as at a launch. */
+template <class... P, class... A> int start(dim3 grid, dim3 size, size_t bytes, void (*kernel)(P...), A &&...a)
+{
+  std::tuple<P...> parameters(static_cast<P>(a)...);
+  return queue([=] { return launch(grid, size, bytes, [&] { std::apply(kernel, parameters); }); });
+}
+
 void barrier(int line);
 unsigned lane();
 
@@ -102,7 +114,7 @@ void copy_wait(int later);
   type *name = static_cast<type *>(cuda_on_cpu::shared(&name##_site, #name, (count) * sizeof(type)))
 #define VQ_SHARED_OF_LAUNCH(name) char *name = static_cast<char *>(cuda_on_cpu::shared_of_launch())
 #define VQ_LAUNCH_SHARED(kernel, grid, size, bytes, stream, ...) \
-  ((void)(stream), cuda_on_cpu::launch((grid), (size), (bytes), [&] { kernel(__VA_ARGS__); }))
+  ((void)(stream), cuda_on_cpu::start((grid), (size), (bytes), kernel, __VA_ARGS__))
 #define VQ_ALLOW_SHARED(kernel, bytes) ((void)(bytes), 0)
 
 #define vq_mma_bf16(d, a, b)                  cuda_on_cpu::mma_bf16(d, a, b, __LINE__)
@@ -158,7 +170,13 @@ static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long 
 typedef int cudaError_t;
 typedef struct cuda_on_cpu_stream *cudaStream_t;
 typedef struct cuda_on_cpu_event *cudaEvent_t;
-enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100, cudaErrorLaunchFailure = 719 };
+enum {
+  cudaSuccess = 0,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorNoDevice = 100,
+  cudaErrorLaunchFailure = 719,
+  cudaErrorStreamCaptureUnsupported = 900
+};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 enum { cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2 };
 struct cudaDeviceProp {
@@ -179,6 +197,15 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+typedef struct cuda_on_cpu_graph *cudaGraph_t;
+typedef cudaGraph_t cudaGraphExec_t;
+enum { cudaStreamCaptureModeThreadLocal = 1 };
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, int mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream);
 cudaError_t cudaGetDeviceCount(int *count);
 cudaError_t cudaSetDevice(int ordinal);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int ordinal);

@@ -2,6 +2,61 @@
 #include "cuda_on_cpu.h"
 
 #include <cstdlib>
+#include <vector>
+
+/* What a captured stream would have done; its instance is a copy. */
+struct cuda_on_cpu_graph {
+  std::vector<std::function<int()>> work;
+};
+
+static cuda_on_cpu_graph *captured; /* NULL: everything is done at once */
+
+int cuda_on_cpu::queue(std::function<int()> work)
+{
+  if (!captured)
+    return work();
+  captured->work.push_back(std::move(work));
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, int)
+{
+  captured = new cuda_on_cpu_graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *out)
+{
+  *out = captured;
+  captured = nullptr;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long)
+{
+  *out = new cuda_on_cpu_graph(*graph);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
+{
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t)
+{
+  int error = cudaSuccess;
+  for (size_t i = 0; i < graph->work.size() && error == cudaSuccess; i++)
+    error = graph->work[i]();
+  return error;
+}
 
 #define POISON 0xff /* fresh memory holds NaNs */
 
@@ -32,9 +87,11 @@ cudaError_t cudaFreeHost(void *memory)
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind, cudaStream_t)
 {
-  if (bytes)
-    memcpy(to, from, bytes);
-  return cudaSuccess;
+  return cuda_on_cpu::queue([=] {
+    if (bytes)
+      memcpy(to, from, bytes);
+    return (int)cudaSuccess;
+  });
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned)
@@ -48,9 +105,10 @@ cudaError_t cudaStreamDestroy(cudaStream_t)
   return cudaSuccess;
 }
 
+/* Waiting for what is only kept is an error, as in CUDA. */
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
-  return cudaSuccess;
+  return captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned)
@@ -108,6 +166,7 @@ const char *cudaGetErrorString(cudaError_t error)
   switch (error) {
   case cudaSuccess: return "no error";
   case cudaErrorMemoryAllocation: return "out of memory";
+  case cudaErrorStreamCaptureUnsupported: return "a stream that is captured was waited for";
   case cudaErrorNoDevice: return "no such device";
   default: return cuda_on_cpu::fault.c_str();
   }
