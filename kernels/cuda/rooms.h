@@ -7,8 +7,11 @@
 #define VQ_CUDA_ROOMS(X) \
   X(add)                 \
   X(cast)                \
+  X(conv)                \
+  X(linear)              \
   X(mul)                 \
-  X(sum)
+  X(sum)                 \
+  X(upsample_conv)
 
 #define VQ_CUDA_ROOM(name) extern const vq_kernels vq_cuda_##name;
 VQ_CUDA_ROOMS(VQ_CUDA_ROOM)

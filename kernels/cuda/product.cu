@@ -1,0 +1,152 @@
+/* product.cu -- descriptions of products, which kernel computes them, and the sum of a product's parts. Contract: product.cuh. */
+#include "kernels/cuda/product.cuh"
+
+#define THREADS 256
+
+/* ---- descriptions ---- */
+
+vq_product vq_product_of_rows(int64_t M, vq_dtype x_type, const vq_tensor *w, bool by_channel, vq_dtype y_type)
+{
+  vq_product p = {};
+  p.x_type = x_type;
+  p.w_type = w->dtype;
+  p.y_type = y_type;
+  p.images = p.height = p.rows = p.kh = p.kw = p.step = p.turn = p.apart = p.scale = 1;
+  p.width = p.columns = (int)M;
+  p.channels = (int)w->dim[by_channel ? 0 : 1];
+  p.outputs = (int)w->dim[by_channel ? 1 : 0];
+  p.w_output = by_channel ? 1 : w->dim[1];
+  p.w_channel = by_channel ? w->dim[1] : 1;
+  return p;
+}
+
+vq_product vq_product_of_conv(const vq_tensor *x, const vq_tensor *w, const vq_tensor *y, int64_t stride,
+                              int64_t top, int64_t left)
+{
+  vq_product p = {};
+  p.x_type = x->dtype;
+  p.w_type = w->dtype;
+  p.y_type = y->dtype;
+  p.images = (int)x->dim[0];
+  p.height = (int)x->dim[1];
+  p.width = (int)x->dim[2];
+  p.channels = (int)x->dim[3];
+  p.rows = (int)y->dim[1];
+  p.columns = (int)y->dim[2];
+  p.outputs = (int)w->dim[0];
+  p.kh = (int)w->dim[1];
+  p.kw = (int)w->dim[2];
+  p.step = (int)stride;
+  p.turn = p.apart = p.scale = 1;
+  p.top = -(int)top;
+  p.left = -(int)left;
+  p.w_down = w->dim[2] * w->dim[3];
+  p.w_right = w->dim[3];
+  p.w_output = w->dim[1] * w->dim[2] * w->dim[3];
+  p.w_channel = 1;
+  return p;
+}
+
+vq_product vq_product_back(const vq_tensor *x, const vq_tensor *w, const vq_tensor *y, int64_t stride, int64_t top,
+                           int64_t left)
+{
+  vq_product p = vq_product_of_conv(x, w, y, 1, -top, -left), forward = p;
+  p.x_type = forward.y_type;
+  p.y_type = forward.x_type;
+  p.height = forward.rows;
+  p.width = forward.columns;
+  p.channels = forward.outputs;
+  p.rows = forward.height;
+  p.columns = forward.width;
+  p.outputs = forward.channels;
+  p.turn = -1;
+  p.apart = (int)stride;
+  p.w_output = 1;
+  p.w_channel = forward.w_output;
+  return p;
+}
+
+/* ---- which kernel ---- */
+
+/* A launch should have this many blocks: the multiprocessors of the cards that we mean. It is no question to the card at hand: the sum's
+ * order, and so a result's last bits, would depend on it. */
+#define BLOCKS_WANTED 132
+
+/* Of a product's parts each has this many terms at least, and there are at most so many. */
+#define TERMS_OF_PART 256
+#define MOST_PARTS    16
+
+struct choice {
+  int tile, parts;
+};
+
+static int64_t blocks_of(const vq_product *p, int tile)
+{
+  return (vq_product_rows(p) + tile - 1) / tile * ((p->outputs + tile - 1) / tile) * p->scale * p->scale;
+}
+
+static choice choose_plain(const vq_product *p)
+{
+  choice it = {blocks_of(p, 128) >= BLOCKS_WANTED ? 128 : 64, 1};
+  int64_t terms = (int64_t)p->kh * p->kw * p->channels, parts = BLOCKS_WANTED / blocks_of(p, it.tile);
+  if (parts > terms / TERMS_OF_PART)
+    parts = terms / TERMS_OF_PART;
+  it.parts = (int)(parts < 1 ? 1 : parts < MOST_PARTS ? parts : MOST_PARTS);
+  return it;
+}
+
+/* ---- parts of the sum ---- */
+
+__global__ void sum_parts_kernel(vq_product p, int parts, const float *partial)
+{
+  int M = p.images * p.rows * p.columns, across = (p.outputs + 3) / 4;
+  int64_t phases = p.scale * p.scale, count = phases * M * across;
+  for (int64_t i = vq_thread(); i < count; i += vq_thread_count()) {
+    int phase = (int)(i / across / M), m = (int)(i / across % M), o = (int)(i % across) * 4;
+    float sum[4] = {};
+    for (int part = 0; part < parts; part++)
+      for (int j = 0; j < 4 && o + j < p.outputs; j++)
+        sum[j] += partial[((part * phases + phase) * M + m) * p.outputs + o + j];
+    vq_product_finish<4>(p, NULL, phase / p.scale, phase % p.scale, m, o, sum);
+  }
+}
+
+static vq_status sum_parts(const vq_call *c, const vq_product *p, vq_product_split split, const char *op)
+{
+  int64_t count = vq_product_rows(p) * p->scale * p->scale * ((p->outputs + 3) / 4);
+  return vq_cuda_status(
+      VQ_LAUNCH(sum_parts_kernel, vq_blocks(count, THREADS), THREADS, vq_stream(c), *p, split.parts, split.partial),
+      op);
+}
+
+static size_t partial_bytes(const vq_product *p, int parts)
+{
+  return parts < 2 ? 0 : (size_t)(parts * vq_product_rows(p) * p->scale * p->scale * p->outputs) * sizeof(float);
+}
+
+/* ---- running ---- */
+
+size_t vq_product_scratch(const vq_product *p)
+{
+  return partial_bytes(p, choose_plain(p).parts);
+}
+
+/* The kernels count rows, outputs and terms in int. */
+static vq_status check_sizes(const vq_product *p, const char *op)
+{
+  const int64_t most = 0x7fffffff - 1024;
+  int64_t rows = (int64_t)p->images * p->rows * p->columns, terms = (int64_t)p->kh * p->kw * p->channels;
+  if (rows > most / (p->scale * p->scale) || terms > most)
+    return vq_fail(VQ_ERR_SHAPE, "%s: %lld rows of %lld terms are more than the GPU's kernels count", op,
+                   (long long)rows, (long long)terms);
+  return VQ_OK;
+}
+
+vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, const char *op)
+{
+  choice it = choose_plain(p);
+  vq_product_split split = {it.parts, it.parts > 1 ? static_cast<float *>(scratch) : NULL};
+  VQ_TRY(check_sizes(p, op));
+  VQ_TRY(vq_product_plain(c, p, it.tile, split, op));
+  return split.partial ? sum_parts(c, p, split, op) : VQ_OK;
+}
