@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_BYTES ((size_t)64 << 20)
-
 const vq_case *vq_case_at(int number)
 {
   const vq_case *list[] = {vq_cases_basic, vq_cases_clip, vq_cases_vqgan, vq_cases_augment};
@@ -152,12 +150,29 @@ static vq_status run_on(vq_tape *tape, const vq_case *c, unsigned halves, uint64
   return VQ_OK;
 }
 
-vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed,
-                         const void *const *given, const vq_real *dy, vq_result *result)
+/* What the case takes of the step pool, by a dry run. */
+static vq_status measure(const vq_case *c, const vq_device *like, unsigned halves, size_t *bytes)
+{
+  vq_device *plan;
+  vq_result dry;
+  VQ_TRY(vq_plan_create(&plan, like->backend));
+  plan->products = like->products;
+  vq_status status = vq_case_run_on(c, plan, halves, 0, NULL, NULL, &dry);
+  *bytes = dry.peak;
+  vq_result_free(&dry);
+  vq_device_free(plan);
+  return status;
+}
+
+vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed, const void *const *given,
+                         const vq_real *dy, vq_result *result)
 {
   vq_tape *tape = NULL;
+  size_t bytes = 0;
   memset(result, 0, sizeof *result);
-  vq_status status = device->plan ? VQ_OK : vq_device_reserve(device, POOL_BYTES);
+  vq_status status = device->plan ? VQ_OK : measure(c, device, halves, &bytes);
+  if (!status && !device->plan)
+    status = vq_device_reserve(device, bytes);
   if (!status)
     status = vq_tape_create(&tape, device);
   if (!status)

@@ -1,4 +1,5 @@
-/* test_cuda_ops.cpp -- every row of tests/cases.h through the shipped CUDA kernels, run on the CPU in four schedules.
+/* test_cuda_ops.c -- every row of tests/cases.h through the CUDA module: on a card or, where $VQGEN_CUDA_MODULE names the module of
+ * tests/cuda_on_cpu, on the emulated one, in four schedules.
  *
  *   usage: test-cuda-ops [ROW]...     only the rows whose names begin with one of the words
  *
@@ -8,17 +9,21 @@
  * several ops rounds between them, so it is run in float only. The four schedules must give the same bits, and the dry run's memory is
  * the real one's.
  */
-#include "cuda_on_cpu.h"
-
-extern "C" {
 #include "cases.h"
-#include "kernels/cuda/backend.h"
-}
 
-#include <cstdio>
-#include <cstdlib>
+#include "base/bf16.h"
+#include "kernels/cuda/module.h"
 
-static const uint64_t SEED = 20210407;
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCHEDULES 4 /* of the emulation; a card is run as often */
+
+#define SEED 20210407
+
+static const vq_cuda_module *module;
 static int failures;
 
 static void complain(const vq_case *c, const char *what, const char *detail)
@@ -31,7 +36,7 @@ static bool run(const vq_case *c, unsigned halves, bool plan, vq_result *result)
 {
   vq_device *device;
   vq_status status =
-      plan ? vq_plan_create(&device, &vq_cuda_backend) : vq_cuda_create(&device, 0, halves ? VQ_BF16 : VQ_F32);
+      plan ? vq_plan_create(&device, module->backend) : module->create(&device, 0, halves ? VQ_BF16 : VQ_F32);
   if (!status) {
     if (halves)
       device->products = VQ_BF16;
@@ -68,7 +73,7 @@ static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, co
     for (int64_t e = 0; e < cpu->count[i]; e++) {
       double y = cpu->value[i][e], error = fabs((double)cuda->value[i][e] - y);
       double rounding = fabs((double)vq_bf16_to_float(vq_bf16_from_float((float)y)) - y);
-      finite = finite && std::isfinite(error);
+      finite = finite && isfinite(error);
       largest = fmax(largest, fabs(y));
       worst = fmax(worst, error);
       square += error * error;
@@ -99,9 +104,10 @@ static bool test_row(const vq_case *c, unsigned halves)
   vq_device_free(device);
   if (!run(c, halves, true, &dry))
     return cpu.composed;
-  for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
+  for (int s = 0; s < SCHEDULES; s++) {
     vq_result result;
-    cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
+    char number[2] = {(char)('0' + s), 0};
+    setenv("CUDA_ON_CPU_SCHEDULE", number, 1); /* read when a device is made */
     if (!run(c, halves, false, &result))
       return cpu.composed;
     if (s) {
@@ -150,12 +156,16 @@ static int mixtures(const vq_case *c, unsigned mixture[3])
 
 int main(int argc, char **argv)
 {
-  int rows = 0;
+  int rows = 0, cards;
+  if (vq_cuda_open(&module) || module->count(&cards)) {
+    printf("[SKIP] %s\n", vq_error_message());
+    return 77;
+  }
   for (int i = 0; vq_case_at(i); i++) {
     const vq_case *c = vq_case_at(i);
     vq_kernels by;
     unsigned mixture[3];
-    vq_cuda_backend.find(NULL, c->op, &by);
+    module->backend->find(NULL, c->op, &by);
     if (!by.forward || !asked_for(c, argc - 1, argv + 1))
       continue;
     rows++;
@@ -163,6 +173,6 @@ int main(int argc, char **argv)
     for (int m = composed ? 0 : mixtures(c, mixture); m > 0; m--)
       test_row(c, mixture[m - 1]);
   }
-  printf("%d rows, %d failures, %ld launches\n", rows, failures, cuda_on_cpu::launches);
+  printf("%d rows, %d failures\n", rows, failures);
   return failures > 0 || rows == 0;
 }
