@@ -76,7 +76,7 @@ vq_status vq_clip_create(vq_clip **out, vq_device *device, const vq_clip_config 
 {
   vq_weight_reader r = {.device = device, .source = source, .prefix = ""};
   *out = NULL;
-  VQ_TRY(check_config(c));
+  VQ_TRY(vq_source_error(source, check_config(c)));
   vq_clip *net = calloc(1, sizeof *net);
   if (!net)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a CLIP");

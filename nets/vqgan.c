@@ -212,7 +212,7 @@ vq_status vq_vqgan_create(vq_vqgan **out, vq_device *device, const vq_vqgan_conf
 {
   builder b = {.reader = {.device = device, .source = source, .prefix = ""}};
   *out = NULL;
-  VQ_TRY(check_config(c));
+  VQ_TRY(vq_source_error(source, check_config(c)));
   vq_vqgan *net = calloc(1, sizeof *net);
   if (!net)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a VQGAN");

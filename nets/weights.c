@@ -10,6 +10,11 @@
 
 #define NAME_BYTES 256
 
+vq_status vq_source_error(const vq_weight_source *source, vq_status status)
+{
+  return source->name ? vq_fail_in(status, "%s", source->name) : status;
+}
+
 static void note(vq_weight_reader *r, const char *text)
 {
   size_t used = strlen(r->list);
@@ -25,6 +30,8 @@ static bool look(vq_weight_reader *r, const char *name, int rank, const int64_t 
   int64_t found[VQ_RANK] = {1, 1, 1, 1};
   int found_rank = 0;
   char text[NAME_BYTES + 192];
+  if (r->source->invent)
+    return true;
   if (!r->source->shape(r->source->user, name, &found_rank, found)) {
     snprintf(text, sizeof text, "%s (missing)", name);
     note(r, text);
@@ -114,7 +121,9 @@ static vq_tensor *take(vq_weight_reader *r, const char *const *names, int count,
     for (int i = 0; i < count && !r->status; i++) {
       char name[NAME_BYTES];
       snprintf(name, sizeof name, "%s%s", r->prefix, names[i]);
-      r->status = r->source->read(r->source->user, name, straight ? host + i * each : stored);
+      vq_real *to = straight ? host + i * each : stored;
+      r->status = r->source->invent ? r->source->invent(r->source->user, name, rank, full, to)
+                                    : r->source->read(r->source->user, name, to);
       if (!r->status && !straight)
         layout(host + i * each, stored, full);
     }
@@ -173,13 +182,8 @@ vq_tensor *vq_read_vector_stack(vq_weight_reader *r, const char *const *names, i
   return take(r, names, count, 1, &n, as_stored, VQ_REAL, 1, &out);
 }
 
-vq_status vq_reader_finish(vq_weight_reader *r, const char *network)
+static vq_status outcome(const vq_weight_reader *r, const char *network)
 {
-  for (int i = 0; i < 2; i++) {
-    free(r->room[i]);
-    r->room[i] = NULL;
-    r->reals[i] = 0;
-  }
   if (r->problems)
     return vq_fail(
         VQ_ERR_NETWORK,
@@ -187,4 +191,14 @@ vq_status vq_reader_finish(vq_weight_reader *r, const char *network)
         network, r->problems, r->problems > 1 ? "s" : "", r->problems > 1 ? "are" : "is", r->list,
         strlen(r->list) + NAME_BYTES > sizeof r->list ? " ..." : "");
   return r->status;
+}
+
+vq_status vq_reader_finish(vq_weight_reader *r, const char *network)
+{
+  for (int i = 0; i < 2; i++) {
+    free(r->room[i]);
+    r->room[i] = NULL;
+    r->reals[i] = 0;
+  }
+  return vq_source_error(r->source, outcome(r, network));
 }

@@ -11,11 +11,17 @@
 
 typedef struct vq_weight_source {
   const void *user;
+  const char *name; /* what errors begin with: the file; NULL: nothing */
   /* The dims of the tensor of that name, at most 4 of them; false if there is none. */
   bool (*shape)(const void *user, const char *name, int *rank, int64_t *dim);
   /* Its values, converted, in stored order. */
   vq_status (*read)(const void *user, const char *name, vq_real *out);
+  /* NULL; or, in the place of both, values for a tensor of any name and shape: networks that are made up, for benchmarks. */
+  vq_status (*invent)(const void *user, const char *name, int rank, const int64_t *dim, vq_real *out);
 } vq_weight_source;
+
+/* Puts the source's name, if it has one, before the message of an error; returns the status. */
+vq_status vq_source_error(const vq_weight_source *source, vq_status status);
 
 typedef struct vq_weight_reader {
   vq_device *device; /* a plan takes shapes and places and reads no values */
@@ -50,7 +56,7 @@ vq_tensor *vq_read_patches(vq_weight_reader *r, const char *name, int64_t O, int
 vq_tensor *vq_read_conv1_stack(vq_weight_reader *r, const char *const *names, int count, int64_t O, int64_t I);
 vq_tensor *vq_read_vector_stack(vq_weight_reader *r, const char *const *names, int count, int64_t n);
 
-/* The outcome of it all: VQ_ERR_NETWORK with every problem named, or the first other failure. */
+/* The outcome of it all: VQ_ERR_NETWORK with the source and every problem named, or the first other failure. */
 vq_status vq_reader_finish(vq_weight_reader *r, const char *network);
 
 #endif

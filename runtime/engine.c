@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct vq_engine {
   vq_engine_config config;
@@ -30,6 +31,8 @@ struct vq_engine {
   vq_real verdict; /* 0: the last gradient was finite */
   uint64_t seed;   /* of the augmentations */
   uint32_t step;
+  vq_watch_fn watch;
+  void *watch_user;
 };
 
 /* Slots of `told`: the loss of each quantum and target, then these. */
@@ -81,12 +84,10 @@ static vq_status codebook_range(vq_engine *e)
 static vq_status build(vq_engine *e)
 {
   const vq_engine_config *c = &e->config;
-  const vq_vqgan_config *vqgan = vq_network_vqgan(c->vqgan);
-  const vq_clip_config *clip = vq_network_clip(c->clip);
-  int f = vq_vqgan_factor(vqgan);
-  const int64_t z_dim[4] = {1, c->h, c->w, vqgan->embed_dim}, two = 2;
-  VQ_TRY(vq_network_make_vqgan(&e->vqgan, c->vqgan, e->device, VQGAN_DECODER));
-  VQ_TRY(vq_network_make_clip(&e->clip, c->clip, e->device, CLIP_IMAGE));
+  int f = vq_vqgan_factor(c->vqgan);
+  const int64_t z_dim[4] = {1, c->h, c->w, c->vqgan->embed_dim}, two = 2;
+  VQ_TRY(vq_vqgan_create(&e->vqgan, e->device, c->vqgan, c->vqgan_weights, VQGAN_DECODER));
+  VQ_TRY(vq_clip_create(&e->clip, e->device, c->clip, c->clip_weights, CLIP_IMAGE));
   VQ_TRY(zeros(&e->z, e->device, 4, z_dim, true));
   VQ_TRY(zeros(&e->m, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));
@@ -97,14 +98,14 @@ static vq_status build(vq_engine *e)
   if (c->pull && c->pull_to_start)
     VQ_TRY(zeros(&e->home, e->device, 4, z_dim, false));
   for (int i = 0; i < c->targets; i++) {
-    const int64_t dim[2] = {c->target_rows[i], clip->embed_dim};
+    const int64_t dim[2] = {c->target_rows[i], c->clip->embed_dim};
     VQ_TRY(zeros(&e->target[i], e->device, 2, dim, false));
   }
   e->quanta = vq_cutouts_quanta(c->cutouts, &e->quantum);
   const int64_t slots = slot_of(e, TOLD_OTHERS), picture_dim[4] = {1, c->h * f, c->w * f, 3};
   VQ_TRY(zeros(&e->told, e->device, 1, &slots, false));
   VQ_TRY(zeros(&e->shown, e->device, 4, picture_dim, false));
-  vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  clip->image_resolution,
+  vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  c->clip->image_resolution,
                            c->box_least,  c->box_most, e->quantum};
   VQ_TRY(vq_cutouts_create(&e->cutouts, &cut));
   VQ_TRY(vq_tape_create(&e->tape, e->device));
@@ -142,22 +143,37 @@ static vq_status rehearse(vq_engine *e)
     boxes[3 * i + 2] = e->config.box_most;
   vq_status status = boxes ? vq_engine_step(e, boxes, 0, &unused) : vq_fail(VQ_ERR_MEMORY, "no memory for a plan");
   free(boxes);
+  vq_engine_watch(e, NULL, NULL);
   return status ? status : vq_engine_picture(e, NULL);
 }
 
-vq_status vq_engine_plan(const vq_engine_config *config, const vq_place *place, vq_footprint *out)
+static vq_status plan(const vq_engine_config *config, const vq_place *place, vq_watch_fn watch, void *user,
+                      vq_footprint *out)
 {
   vq_engine *e;
   VQ_TRY(new_engine(&e, config));
   vq_status status = vq_place_plan(&e->device, place);
   if (!status)
     status = build(e);
-  if (!status)
+  if (!status) {
+    vq_engine_watch(e, watch, user);
     status = rehearse(e);
+  }
   if (!status)
     *out = (vq_footprint){e->device->weight_bytes, vq_device_peak(e->device)};
   vq_engine_free(e);
   return status;
+}
+
+vq_status vq_engine_plan(const vq_engine_config *config, const vq_place *place, vq_footprint *out)
+{
+  return plan(config, place, NULL, NULL, out);
+}
+
+vq_status vq_engine_record(const vq_engine_config *config, const vq_place *place, vq_watch_fn watch, void *user)
+{
+  vq_footprint unused;
+  return plan(config, place, watch, user, &unused);
 }
 
 vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, const vq_place *place)
@@ -184,7 +200,14 @@ vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, cons
 
 int vq_engine_channels(const vq_engine *e)
 {
-  return vq_network_vqgan(e->config.vqgan)->embed_dim;
+  return e->config.vqgan->embed_dim;
+}
+
+void vq_engine_watch(vq_engine *e, vq_watch_fn watch, void *user)
+{
+  e->watch = watch;
+  e->watch_user = user;
+  vq_tape_watch(e->tape, watch, user);
 }
 
 int vq_engine_padded_cutouts(const vq_engine *e)
@@ -286,7 +309,7 @@ static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_
   const vq_engine_config *c = &e->config;
   vq_mark mark = vq_tape_mark(t);
   int first = number * e->quantum, rows = c->cutouts - first < e->quantum ? c->cutouts - first : e->quantum;
-  int64_t side = vq_network_clip(c->clip)->image_resolution, width = vq_network_clip(c->clip)->embed_dim;
+  int64_t side = c->clip->image_resolution, width = c->clip->embed_dim;
   const vq_cutouts_draws draws = {boxes, c->augment, c->augments, e->seed, e->step};
   vq_tensor *cutouts = vq_cutouts_draw(t, e->cutouts, source, &draws, first, rows);
   VQ_TRY(find(e, cutouts, f->cutouts ? f->cutouts + first * side * side * 3 : NULL));
@@ -394,7 +417,7 @@ static vq_status listen(vq_engine *e, vq_findings *f)
 static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_findings *f)
 {
   pass p = {e, boxes, f};
-  bool read_in_midst = f->ids || f->decoded || f->cutouts || f->features || e->config.trap;
+  bool read_in_midst = f->ids || f->decoded || f->cutouts || f->features || e->config.trap || e->watch;
   VQ_TRY(read_in_midst ? there_and_back(&p) : vq_device_repeat(e->device, there_and_back, &p));
   VQ_TRY(listen(e, f));
   if (f->picture)
@@ -402,12 +425,29 @@ static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_finding
   return f->dz ? vq_grad_read(e->device, e->z, f->dz) : VQ_OK;
 }
 
+static double now(void)
+{
+  struct timespec ts;
+  clock_gettime(CLOCK_MONOTONIC, &ts);
+  return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
+}
+
 static vq_status update(vq_engine *e, double lr)
 {
   vq_real par[2];
   vq_adam_parameters(par, lr, ++e->updates);
   VQ_TRY(vq_tensor_write(e->device, e->adam, par));
-  return vq_adam_clamp(e->device, e->z, e->m, e->v, e->adam, e->low, e->high);
+  double start = e->watch ? now() : 0;
+  VQ_TRY(vq_adam_clamp(e->device, e->z, e->m, e->v, e->adam, e->low, e->high));
+  if (e->watch) {
+    const vq_attr none = {{0}, {0}};
+    const vq_call call = {
+        .device = e->device, .attr = &none, .in = {e->z, e->m, e->v, e->adam, e->low, e->high}, .out = e->z};
+    if (e->device->backend->wait && !e->device->plan)
+      VQ_TRY(e->device->backend->wait(e->device));
+    e->watch(e->watch_user, &vq_op_adam_clamp, &call, false, now() - start);
+  }
+  return VQ_OK;
 }
 
 static vq_status finish(vq_engine *e, vq_status status)

@@ -13,12 +13,15 @@
 #define VQ_RUNTIME_ENGINE_H
 
 #include "runtime/augment_text.h"
+#include "nets/clip.h"
+#include "nets/vqgan.h"
 #include "runtime/compute.h"
-#include "runtime/network.h"
 #include "vqgen.h"
 
 typedef struct vq_engine_config {
-  const vq_network *vqgan, *clip; /* borrowed, open as long as the engine lives */
+  const vq_vqgan_config *vqgan;  /* the networks' settings and weights, borrowed for as long as the engine lives: of */
+  const vq_clip_config *clip;    /* opened files (runtime/network.h), or made up */
+  const vq_weight_source *vqgan_weights, *clip_weights;
   int h, w;                       /* latent rows and columns */
   int cutouts;
   vq_cut_method cut_method;
@@ -38,9 +41,16 @@ typedef struct vq_engine vq_engine;
 /* What an engine of that configuration will need; allocates none of it. */
 vq_status vq_engine_plan(const vq_engine_config *config, const vq_place *place, vq_footprint *out);
 
+/* Calls `watch` for every kernel of one step of such an engine, in their order, without running any: the calls have their
+ * tensors' shapes and no values. Adam, which is not on the tape, is among them. */
+vq_status vq_engine_record(const vq_engine_config *config, const vq_place *place, vq_watch_fn watch, void *user);
+
 /* Reads the networks and takes all memory. VQ_ERR_MEMORY, before anything is taken, if the place has less. */
 vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, const vq_place *place);
 void vq_engine_free(vq_engine *engine);
+
+/* From now on, `watch` is called after every kernel with its time. NULL: no clock is read. */
+void vq_engine_watch(vq_engine *engine, vq_watch_fn watch, void *user);
 
 /* Cutouts rounded up to whole quanta. */
 int vq_engine_padded_cutouts(const vq_engine *engine);

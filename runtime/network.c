@@ -62,7 +62,7 @@ static bool ask_shape(const void *user, const char *name, int *rank, int64_t *di
 static vq_status ask_all(const vq_network *net, bool *asked)
 {
   const asker a = {net, asked};
-  const vq_weight_source source = {&a, ask_shape, read_values};
+  const vq_weight_source source = {.user = &a, .shape = ask_shape, .read = read_values};
   vq_device *plan;
   vq_clip *clip = NULL;
   vq_vqgan *vqgan = NULL;
@@ -328,7 +328,7 @@ vq_status vq_network_open_any(vq_network **out, const char *path, const vq_netwo
     free(net);
     return vq_fail(VQ_ERR_MEMORY, "no memory to open %s", path);
   }
-  net->weights = (vq_weight_source){net, find_shape, read_values};
+  net->weights = (vq_weight_source){.user = net, .name = net->path, .shape = find_shape, .read = read_values};
   vq_status status = open_parts(net, hints);
   if (status)
     vq_network_close(net);
@@ -429,12 +429,12 @@ const vq_weight_source *vq_network_weights(const vq_network *net)
 
 vq_status vq_network_make_vqgan(vq_vqgan **out, const vq_network *net, vq_device *device, unsigned parts)
 {
-  return vq_fail_in(vq_vqgan_create(out, device, &net->vqgan, &net->weights, parts), "%s", net->path);
+  return vq_vqgan_create(out, device, &net->vqgan, &net->weights, parts);
 }
 
 vq_status vq_network_make_clip(vq_clip **out, const vq_network *net, vq_device *device, unsigned parts)
 {
-  return vq_fail_in(vq_clip_create(out, device, &net->clip, &net->weights, parts), "%s", net->path);
+  return vq_clip_create(out, device, &net->clip, &net->weights, parts);
 }
 
 static json_t *list_of(const int *values, int count)

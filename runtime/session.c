@@ -138,8 +138,10 @@ static vq_status engine_config(const vq_session *s, vq_engine_config *c)
 {
   const vq_settings *set = &s->settings;
   *c = (vq_engine_config){
-      .vqgan = s->vqgan,
-      .clip = s->clip,
+      .vqgan = vq_network_vqgan(s->vqgan),
+      .clip = vq_network_clip(s->clip),
+      .vqgan_weights = vq_network_weights(s->vqgan),
+      .clip_weights = vq_network_weights(s->clip),
       .h = s->h,
       .w = s->w,
       .cutouts = set->cutouts,

@@ -381,8 +381,10 @@ static vq_status run(trace *t, const char *given, const char *out)
   VQ_TRY(status);
   if (texts)
     VQ_TRY(read_texts(t));
-  t->config.vqgan = t->vqgan;
-  t->config.clip = t->clip;
+  t->config.vqgan = vq_network_vqgan(t->vqgan);
+  t->config.clip = vq_network_clip(t->clip);
+  t->config.vqgan_weights = vq_network_weights(t->vqgan);
+  t->config.clip_weights = vq_network_weights(t->clip);
   t->config.h = t->h;
   t->config.w = t->w;
   t->config.cutouts = t->cutouts;

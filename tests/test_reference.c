@@ -196,8 +196,10 @@ static run prepare(const reference_case *c)
            0};
   json_t *meta = settings();
   array boxes = load(c->prefix, "boxes_xys"), z = load(c->prefix, "z0");
-  r.config.vqgan = r.vqgan;
-  r.config.clip = r.clip;
+  r.config.vqgan = vq_network_vqgan(r.vqgan);
+  r.config.clip = vq_network_clip(r.clip);
+  r.config.vqgan_weights = vq_network_weights(r.vqgan);
+  r.config.clip_weights = vq_network_weights(r.clip);
   r.config.h = (int)z.dim[2];
   r.config.w = (int)z.dim[3];
   r.config.cutouts = (int)boxes.dim[0];
