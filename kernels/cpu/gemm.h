@@ -26,6 +26,9 @@ typedef struct vq_gemm_args {
 /* C = alpha op(A) op(B) + beta C + bias + skip, on the calling thread. For use inside a task. */
 void vq_gemm(const vq_gemm_args *g);
 
+/* The same by our own loops, whatever the processor and the build have besides: for comparisons. Neither bias nor skip. Not in the oracle. */
+void vq_gemm_own(const vq_gemm_args *g);
+
 /* For what stands behind vq_gemm: makes C what the product is to be added to, where there is a bias or a skip; returns the
  * arguments that are left. */
 vq_gemm_args vq_gemm_start(const vq_gemm_args *g);

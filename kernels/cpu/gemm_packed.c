@@ -105,7 +105,7 @@ static void all_panels(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_
       narrow(m, n - j, k, a, lda, panels, alpha, beta, c + j, ldc);
 }
 
-static void packed(const vq_gemm_args *g)
+void vq_gemm_own(const vq_gemm_args *g)
 {
   vq_real panels[DEPTH * COLUMNS], turned[ROWS * DEPTH];
   for (int64_t j = 0; j < g->n; j += COLUMNS)
@@ -134,7 +134,7 @@ void vq_gemm(const vq_gemm_args *whole)
     return;
   }
 #endif
-  packed(&g);
+  vq_gemm_own(&g);
 }
 
 const char *vq_gemm_backend(void)

@@ -265,7 +265,7 @@ static void print_option(const option *o)
 void options_help(const command *c, const option *table, int rows)
 {
   static const option help = {'h', "help", NULL, NULL, NULL, "this text", NULL, 0, 0, NULL, false};
-  printf("usage: vqgen %s %s\n\n", c->name, c->usage);
+  printf("usage: %s %s%s%s\n\n", c->program ? c->program : "vqgen", c->name, *c->name ? " " : "", c->usage);
   print_wrapped(c->text, 0, 0);
   puts("\n");
   if (rows && table[0].name)

@@ -52,6 +52,7 @@ vq_status set_choice(const option *o,
 /* A subcommand. */
 typedef struct command command;
 struct command {
+  const char *program; /* NULL: vqgen */
   const char *name, *usage, *summary; /* "plan", "[options] PROMPT...", one line for `vqgen --help` */
   const char *text;                   /* --help: what it does, in paragraphs */
   const char *examples;               /* --help: its end, two or three lines */
@@ -65,7 +66,7 @@ typedef enum asked { ASKED_NOTHING, ASKED_HELP, ASKED_VERSION } asked;
  * VQ_ERR_ARGUMENT for what is not known or wrong, VQ_ERR_UNSUPPORTED for what is not in this version. */
 vq_status options_read(const option *table, int rows, int argc, char **argv, words *rest, asked *question);
 
-/* `vqgen NAME --help`, to stdout. */
+/* `PROGRAM NAME --help`, to stdout. */
 void options_help(const command *c, const option *table, int rows);
 
 #define ROWS(table) (int)(sizeof(table) / sizeof *(table))
