@@ -27,6 +27,7 @@ struct cuda_device : vq_cuda_state {
   cudaGraphExec_t graph; /* what was kept; NULL: nothing */
   kept_upload *kept;     /* the uploads in it, in their order */
   int uploads, room, at; /* how many; room for how many; the next one's number while work is kept or repeated */
+  vq_cuda_fault *seen; /* pinned: what `fault` was when the host last waited */
 };
 
 static cuda_device *state_of(vq_device *device)
@@ -97,10 +98,7 @@ static vq_status keep_upload(cuda_device *d, size_t bytes)
   return VQ_OK;
 }
 
-static vq_status cuda_wait(vq_device *device)
-{
-  return vq_cuda_status(cudaStreamSynchronize(state_of(device)->stream), "the GPU");
-}
+static vq_status cuda_wait(vq_device *device);
 
 /* While work is kept, a copy from a buffer that stays is part of it; while it is repeated, that buffer is filled. */
 static vq_status upload_kept(vq_device *device, void *to, const void *from_host, size_t bytes)
@@ -138,6 +136,26 @@ static vq_status cuda_upload(vq_device *device, void *to, const void *from_host,
     VQ_TRY(vq_cuda_status(cudaEventRecord(d->sent[i], d->stream), "a copy to the GPU"));
   }
   return VQ_OK;
+}
+
+static vq_status no_fault(vq_device *device)
+{
+  const vq_cuda_fault none = {0, ~0ull};
+  return cuda_upload(device, state_of(device)->fault, &none, sizeof none);
+}
+
+/* Every wait brings the kernels' complaint along, and a complaint is told once. */
+static vq_status cuda_wait(vq_device *device)
+{
+  cuda_device *d = state_of(device);
+  VQ_TRY(vq_cuda_status(cudaMemcpyAsync(d->seen, d->fault, sizeof *d->seen, cudaMemcpyDeviceToHost, d->stream),
+                        "the GPU"));
+  VQ_TRY(vq_cuda_status(cudaStreamSynchronize(d->stream), "the GPU"));
+  if (!d->seen->what)
+    return VQ_OK;
+  const vq_cuda_complaint *complaint = reinterpret_cast<const vq_cuda_complaint *>((uintptr_t)d->seen->what);
+  VQ_TRY(no_fault(device));
+  return vq_fail(complaint->status, complaint->text, (long long)d->seen->which);
 }
 
 static vq_status cuda_download(vq_device *device, void *to_host, const void *from, size_t bytes)
@@ -290,6 +308,8 @@ static void cuda_close(vq_device *device)
   }
   forget_kept(d);
   free(d->kept);
+  cudaFree(d->fault);
+  cudaFreeHost(d->seen);
   if (d->stream)
     cudaStreamDestroy(d->stream);
   free(d);
@@ -313,6 +333,8 @@ static vq_status open_stream(cuda_device *d)
   const char *what = "opening the GPU";
   VQ_TRY(vq_cuda_status(cudaSetDevice(d->ordinal), what));
   VQ_TRY(vq_cuda_status(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), what));
+  VQ_TRY(vq_cuda_status(cudaMalloc((void **)&d->fault, sizeof *d->fault), what));
+  VQ_TRY(vq_cuda_status(cudaMallocHost((void **)&d->seen, sizeof *d->seen), what));
   for (int i = 0; i < BUFFERS; i++) {
     VQ_TRY(vq_cuda_status(cudaMallocHost((void **)&d->buffer[i], BUFFER_BYTES), what));
     VQ_TRY(vq_cuda_status(cudaEventCreateWithFlags(&d->sent[i], cudaEventDisableTiming), what));
@@ -369,6 +391,8 @@ vq_status vq_cuda_create(vq_device **out, int ordinal, vq_dtype products)
   device->state = static_cast<vq_cuda_state *>(d);
   device->products = products;
   vq_status status = open_stream(d);
+  if (!status)
+    status = no_fault(device);
   if (status)
     vq_device_free(device);
   else

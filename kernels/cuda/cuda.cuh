@@ -6,7 +6,8 @@
  *     const vq_kernels vq_cuda_linear = {linear_forward_cuda, linear_backward_cuda, linear_scratch_cuda, linear_prepare_cuda};
  *
  * What changes from step to step stands in tensors, never in an argument: a step is captured once and run again. So nothing
- * here reads a tensor's values on the host.
+ * here reads a tensor's values on the host. A kernel that finds values which its op refuses says so with vq_complain: the
+ * host learns it, and fails, where it next waits or reads.
  */
 #ifndef VQ_KERNELS_CUDA_CUDA_CUH
 #define VQ_KERNELS_CUDA_CUDA_CUH
@@ -19,12 +20,24 @@ extern "C" {
 #include "kernels/cuda/rooms.h"
 }
 
+/* How a kernel's complaint is to be told: a code, and a text for vq_fail with one %lld, the number of what is wrong. */
+struct vq_cuda_complaint {
+  vq_status status;
+  const char *text;
+};
+
+/* On the card: the complaint, its address on the host, 0 if there is none; and the least number that it was made of. */
+struct vq_cuda_fault {
+  unsigned long long what, which;
+};
+
 /* The backend's own, device->state. */
 struct vq_cuda_state {
   cudaStream_t stream;
   int ordinal;      /* CUDA's number of the card */
   int major, minor; /* its compute capability */
   int multiprocessors;
+  vq_cuda_fault *fault; /* on the card, for vq_complain */
 };
 
 static inline const vq_cuda_state *vq_cuda(const vq_call *call)
@@ -39,6 +52,21 @@ static inline cudaStream_t vq_stream(const vq_call *call)
 
 /* VQ_OK, or VQ_ERR_DEVICE with CUDA's own words for what a launch or a call of the runtime gave. */
 vq_status vq_cuda_status(int error, const char *what);
+
+/* A complaint as an argument for a kernel. It lives as long as the program. */
+static inline unsigned long long vq_complaint(const vq_cuda_complaint *complaint)
+{
+  return (unsigned long long)reinterpret_cast<uintptr_t>(complaint);
+}
+
+/* In a kernel: `which` is not as it must be. Kernels of one launch make one complaint, so what is told does not depend on
+ * which thread came first: the first launch's that had one, and its least number. */
+VQ_DEVICE void vq_complain(vq_cuda_fault *fault, unsigned long long what, int64_t which)
+{
+  unsigned long long before = atomicCAS(&fault->what, 0ull, what);
+  if (before == 0 || before == what)
+    atomicMin(&fault->which, (unsigned long long)which);
+}
 
 /* A tensor's values, or its gradient, as the type that it has. */
 template <class T> static inline T *vq_values_as(const vq_tensor *x)

@@ -8,7 +8,7 @@
 #define VQ_WHOLE_WARP 0xffffffffu
 
 /* Every lane gets the warp's sum. All 32 must come here. */
-VQ_DEVICE float vq_warp_sum(float x)
+template <class T> VQ_DEVICE T vq_warp_sum(T x)
 {
   for (int bits = VQ_WARP / 2; bits; bits /= 2)
     x += __shfl_xor_sync(VQ_WHOLE_WARP, x, bits);
@@ -23,10 +23,10 @@ VQ_DEVICE float vq_warp_max(float x)
 }
 
 /* Every thread of a block of THREADS (a multiple of 32, one-dimensional) gets the block's sum. `room`: THREADS / 32 floats of
- * shared memory, which may be used again after it. */
-template <int THREADS> VQ_DEVICE float vq_block_sum(float x, float *room)
+ * shared memory, which may be used again after it. In double just so. */
+template <int THREADS, class T> VQ_DEVICE T vq_block_sum(T x, T *room)
 {
-  float sum = 0;
+  T sum = 0;
   x = vq_warp_sum(x);
   if (threadIdx.x % VQ_WARP == 0)
     room[threadIdx.x / VQ_WARP] = x;

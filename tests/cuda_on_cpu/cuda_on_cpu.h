@@ -152,6 +152,15 @@ template <class T> static inline T max(T a, T b)
 {
   return a < b ? b : a;
 }
+/* Product and sum rounded apart, where a compiler could make one instruction of both. */
+static inline float __fmul_rn(float x, float y)
+{
+  return x * y;
+}
+static inline float __fadd_rn(float x, float y)
+{
+  return x + y;
+}
 static inline int atomicAdd(int *p, int x)
 {
   return __atomic_fetch_add(p, x, __ATOMIC_RELAXED);
@@ -163,6 +172,18 @@ static inline unsigned atomicOr(unsigned *p, unsigned x)
 static inline unsigned long long atomicAdd(unsigned long long *p, unsigned long long x)
 {
   return __atomic_fetch_add(p, x, __ATOMIC_RELAXED);
+}
+static inline unsigned long long atomicCAS(unsigned long long *p, unsigned long long expected, unsigned long long x)
+{
+  __atomic_compare_exchange_n(p, &expected, x, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+  return expected;
+}
+static inline unsigned long long atomicMin(unsigned long long *p, unsigned long long x)
+{
+  unsigned long long was = __atomic_load_n(p, __ATOMIC_RELAXED);
+  while (x < was && !__atomic_compare_exchange_n(p, &was, x, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+    ;
+  return was;
 }
 
 /* ---- the runtime: host memory, and streams on which everything is done at once ---- */
