@@ -114,6 +114,20 @@ static void fill_ties(int input, void *host)
       values[5 + c] = values[15 + c] = (vq_real)0.75;
 }
 
+/* Rows of a book that differ in their last digits: which is nearest depends on how a distance is added up. And rows 25, 57, 140 of
+ * it are one, far from the others, as near to z's row 33 as each other. */
+static void fill_near_ties(int input, void *host)
+{
+  vq_real *values = host;
+  for (int i = 0; input == 1 && i < 150 * 37; i++)
+    values[i] = (vq_real)(0.5 + 1e-6 * (double)values[i]);
+  for (int c = 0; c < 37; c++)
+    if (input == 0)
+      values[33 * 37 + c] = 9;
+    else
+      values[25 * 37 + c] = values[57 * 37 + c] = values[140 * 37 + c] = 8;
+}
+
 static void fill_nan(int input, void *host)
 {
   if (input == 0)
@@ -153,10 +167,17 @@ static const int32_t average_boxes[] = {0, 0, 11, 4, 2, 8, 10, 8, 3, 6, 1, 5};
 static const vq_bands lanczos = {VQ_RESAMPLE_LANCZOS, 13, 11, 6, 3, 5, 11, 10, 6};
 static const int32_t lanczos_boxes[] = {2, 0, 11, 8, 6, 5, 3, 1, 8};
 
+/* A picture whose lines are wider than a block of CUDA's threads, with more cutouts than go through it at once; one whose lines are
+ * longer than what it shares. */
+static const vq_bands wide = {VQ_RESAMPLE_AVERAGE, 120, 7, 90, 6, 5, 7, 2, 19};
+static const int32_t wide_boxes[] = {113, 0, 7, 2, 1, 5, 50, 0, 6, 52, 2, 5, 0, 0, 7, 112, 1, 6};
+static const vq_bands long_lines = {VQ_RESAMPLE_AVERAGE, 4100, 6, 4, 2, 3, 6, 3, 3};
+static const int32_t long_boxes[] = {4094, 0, 6, 17, 2, 4};
+
 static void fill_tables(const vq_bands *bands, const int32_t *boxes, int input, void *host)
 {
-  int32_t index[1024];
-  vq_real weight[4096];
+  int32_t index[20000];
+  vq_real weight[30000];
   bool down = input == 1 || input == 2; /* y_index, y_weight; then x_index, x_weight */
   vq_shape i = vq_bands_index(bands, down ? bands->height : bands->width);
   vq_shape w = vq_bands_weight(bands, down ? bands->height : bands->width);
@@ -174,6 +195,16 @@ static void fill_average(int input, void *host)
   fill_tables(&average, average_boxes, input, host);
 }
 
+static void fill_wide(int input, void *host)
+{
+  fill_tables(&wide, wide_boxes, input, host);
+}
+
+static void fill_long(int input, void *host)
+{
+  fill_tables(&long_lines, long_boxes, input, host);
+}
+
 static void fill_lanczos(int input, void *host)
 {
   fill_tables(&lanczos, lanczos_boxes, input, host);
@@ -187,6 +218,16 @@ static vq_tensor *resample_average(vq_tape *t, vq_tensor *const *in)
 static vq_tensor *resample_lanczos(vq_tape *t, vq_tensor *const *in)
 {
   return vq_resample(t, in[0], in[1], in[2], in[3], in[4], &lanczos);
+}
+
+static vq_tensor *resample_wide(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_resample(t, in[0], in[1], in[2], in[3], in[4], &wide);
+}
+
+static vq_tensor *resample_long(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_resample(t, in[0], in[1], in[2], in[3], in[4], &long_lines);
 }
 
 static vq_tensor *resample_added(vq_tape *t, vq_tensor *const *in)
@@ -260,6 +301,7 @@ static void fill_extremes(int input, void *host)
     }
 }
 
+#define LARGE    "too many elements for central differences; the rows above have its gradient"
 #define STRAIGHT "straight-through: compared with PyTorch's gradient"
 #define CLAMPED  "the clamp's gradient is not its derivative: compared with PyTorch's custom function"
 #define STOPPED  "the stop is for the gradient only: compared with PyTorch's gradient"
@@ -306,6 +348,7 @@ const vq_case vq_cases_vqgan[] = {
     {"nearest", &vq_op_nearest, nearest, {LEAF(2, 3, 7, 5), FROZEN(11, 5)}},
     {"nearest, its rows", &vq_op_nearest, quantise_nearest, {CONST(2, 6, 5), CONST(13, 5)}},
     {"nearest, ties", &vq_op_nearest, nearest, {CONST(3, 5), CONST(7, 5)}, fill_ties},
+    {"nearest, several parts of the book", &vq_op_nearest, nearest, {CONST(70, 37), CONST(150, 37)}, fill_near_ties},
     {"nearest, not a number", &vq_op_nearest, nearest, {CONST(3, 5), CONST(7, 5)}, fill_nan},
     {"quantise", &vq_op_quantise, quantise, {LEAF(2, 3, 4, 5), FROZEN(11, 5), IDS(11, 2, 3, 4)}, NULL, STRAIGHT},
     {"quantise, nearest", &vq_op_quantise, quantise_nearest, {LEAF(1, 5, 5, 4), FROZEN(9, 4)}, NULL, STRAIGHT},
@@ -320,10 +363,13 @@ const vq_case vq_cases_vqgan[] = {
     {"total_variation, one row", &vq_op_total_variation, total_variation, {LEAF(1, 1, 6, 2)}},
     {"total_variation, one pixel", &vq_op_total_variation, total_variation, {LEAF(1, 1, 1, 3)}},
     {"total_variation, added to", &vq_op_total_variation, total_variation_added, {LEAF(1, 4, 5, 3)}},
+    {"total_variation, long rows", &vq_op_total_variation, total_variation, {LEAF(1, 3, 101, 3)}},
     {"total_variation, many rows", &vq_op_total_variation, total_variation, {LEAF(1, 29, 28, 3)}},
 
     {"resample, average", &vq_op_resample, resample_average, {LEAF(2, 11, 13, 3), IDS(1, 4, 16, 2), CONST(4, 53), IDS(1, 4, 18, 2), CONST(4, 59)}, fill_average},
     {"resample, lanczos", &vq_op_resample, resample_lanczos, {LEAF(1, 11, 13, 3), IDS(1, 3, 17, 2), CONST(3, 126), IDS(1, 3, 19, 2), CONST(3, 138)}, fill_lanczos},
+    {"resample, wide", &vq_op_resample, resample_wide, {LEAF(1, 7, 120, 3), IDS(1, 6, 97, 2), CONST(6, 313), IDS(1, 6, 210, 2), CONST(6, 2460)}, fill_wide, LARGE},
+    {"resample, long lines", &vq_op_resample, resample_long, {LEAF(1, 6, 4100, 3), IDS(1, 2, 10, 2), CONST(2, 30), IDS(1, 2, 4104, 2), CONST(2, 12312)}, fill_long, LARGE},
     {"resample, added to", &vq_op_resample, resample_added, {LEAF(1, 11, 13, 3), IDS(1, 3, 17, 2), CONST(3, 126), IDS(1, 3, 19, 2), CONST(3, 138)}, fill_lanczos},
 
     {"sphere", &vq_op_sphere, sphere, {LEAF(3, 5), LEAF(2, 5)}},
@@ -332,6 +378,7 @@ const vq_case vq_cases_vqgan[] = {
     {"sphere, prompt only", &vq_op_sphere, sphere, {CONST(4, 5), LEAF(2, 5)}},
     {"sphere, weight 0", &vq_op_sphere, sphere_nothing, {LEAF(3, 5), LEAF(2, 5)}},
     {"sphere, added to", &vq_op_sphere, sphere_added, {LEAF(3, 7), LEAF(2, 7)}},
+    {"sphere, many features", &vq_op_sphere, sphere, {LEAF(3, 150), LEAF(2, 150)}},
     {"sphere, near and far", &vq_op_sphere, sphere, {LEAF(3, 5), LEAF(1, 5)}, fill_near_and_far},
     {"sphere, same and opposite", &vq_op_sphere, sphere, {LEAF(3, 5), LEAF(1, 5)}, fill_extremes, EXTREME},
     {"sphere, stop", &vq_op_sphere, sphere_stop, {LEAF(3, 5), LEAF(4, 5)}, NULL, STOPPED},

@@ -7,9 +7,12 @@
 #define VQ_CUDA_ROOMS(X) \
   X(add)                 \
   X(cast)                \
+  X(clamp01)             \
   X(conv)                \
   X(linear)              \
   X(mul)                 \
+  X(nearest)             \
+  X(quantise)            \
   X(sum)                 \
   X(upsample_conv)
 
