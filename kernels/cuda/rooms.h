@@ -5,15 +5,19 @@
 #include "autograd/op.h"
 
 #define VQ_CUDA_ROOMS(X) \
+  X(adam_clamp)          \
   X(add)                 \
   X(cast)                \
   X(clamp01)             \
   X(conv)                \
   X(linear)              \
+  X(mse)                 \
   X(mul)                 \
   X(nearest)             \
   X(quantise)            \
+  X(sphere)              \
   X(sum)                 \
+  X(total_variation)     \
   X(upsample_conv)
 
 #define VQ_CUDA_ROOM(name) extern const vq_kernels vq_cuda_##name;
