@@ -11,10 +11,12 @@
   X(clamp01)             \
   X(conv)                \
   X(linear)              \
+  X(max_pool)            \
   X(mse)                 \
   X(mul)                 \
   X(nearest)             \
   X(quantise)            \
+  X(resample)            \
   X(sphere)              \
   X(sum)                 \
   X(total_variation)     \
