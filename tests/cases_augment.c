@@ -66,6 +66,21 @@ static void fill_matrices(int input, void *host)
   vq_warp_identity(M + 18);
 }
 
+/* 39 columns and 41 lines, turned, and seen from so far that its middle is in a few pixels. */
+static void fill_turned(int input, void *host)
+{
+  static const vq_warp_motion turned = {-40, 3.25, -5.5, 0.9, 1.2, 4, 0};
+  if (input == 1 && vq_warp_affine(host, 39, 41, &turned))
+    memset(host, 0, 9 * sizeof(double));
+}
+
+static void fill_magnified(int input, void *host)
+{
+  static const double M[9] = {0.06, 0.01, 17, -0.01, 0.05, 20, 0, 0, 1};
+  if (input == 1)
+    memcpy(host, M, sizeof M);
+}
+
 static vq_tensor *warp_zeros(vq_tape *t, vq_tensor *const *in)
 {
   return vq_warp(t, in[0], in[1], VQ_WARP_ZEROS);
@@ -265,6 +280,8 @@ const vq_case vq_cases_augment[] = {
     {"warp, border", &vq_op_warp, warp_border, {LEAF(4, 7, 9, 3), DOUBLES(4, 3, 3)}, fill_matrices},
     {"warp, two channels, added to", &vq_op_warp, warp_added, {LEAF(4, 7, 9, 2), DOUBLES(4, 3, 3)}, fill_matrices},
     {"warp, long lines", &vq_op_warp, warp_border, {LEAF(1, 3, 150, 1), DOUBLES(1, 3, 3)}},
+    {"warp, several blocks", &vq_op_warp, warp_zeros, {LEAF(1, 41, 39, 3), DOUBLES(1, 3, 3)}, fill_turned},
+    {"warp, many from one", &vq_op_warp, warp_border, {LEAF(1, 41, 39, 3), DOUBLES(1, 3, 3)}, fill_magnified},
     {"warp, through the horizon", &vq_op_warp, warp_zeros, {LEAF(1, 7, 9, 3), DOUBLES(1, 3, 3)}, fill_horizon},
 
     {"jitter, kornia 0.5.4", &vq_op_jitter, jitter_054, {LEAF(5, 4, 7, 3), IDS(8, 5, 5), CONST(5, 5)}, fill_jitter_054},
@@ -275,14 +292,17 @@ const vq_case vq_cases_augment[] = {
     {"sharpen", &vq_op_sharpen, sharpen, {PICTURE(3, 6, 5, 3), CONST(3)}, fill_blurring},
     {"sharpen, held", &vq_op_sharpen, sharpen, {WILD(3, 6, 8, 3), CONST(3)}, fill_sharpening},
     {"sharpen, nothing inside", &vq_op_sharpen, sharpen, {LEAF(3, 2, 5, 3), CONST(3)}, fill_blurring},
+    {"sharpen, long lines", &vq_op_sharpen, sharpen, {PICTURE(3, 4, 90, 3), CONST(3)}, fill_blurring},
     {"sharpen, added to", &vq_op_sharpen, sharpen_added, {PICTURE(3, 4, 5, 2), CONST(3)}, fill_blurring},
 
     {"erase", &vq_op_erase, erase, {LEAF(4, 7, 5, 3), IDS(9, 4, 4)}, fill_boxes},
+    {"erase, long lines", &vq_op_erase, erase, {LEAF(4, 3, 90, 3), IDS(9, 4, 4)}, fill_boxes},
     {"erase, added to", &vq_op_erase, erase_added, {LEAF(4, 7, 5, 3), IDS(9, 4, 4)}, fill_boxes},
 
     {"noise", &vq_op_noise, noise, {LEAF(3, 5, 3, 3), CONST(3), IDS(9, 3, 4)}, fill_factors},
     {"noise, several draws", &vq_op_noise, noise, {LEAF(3, 11, 9, 3), CONST(3), IDS(9, 3, 4)}, fill_keys},
     {"noise, past a block of draws", &vq_op_noise, noise, {LEAF(3, 255), CONST(3), IDS(9, 3, 4)}, fill_keys},
+    {"noise, several blocks", &vq_op_noise, noise, {LEAF(3, 5, 75, 3), CONST(3), IDS(9, 3, 4)}, fill_keys},
     {"noise, added to", &vq_op_noise, noise_added, {LEAF(3, 7), CONST(3), IDS(9, 3, 4)}, fill_keys},
     {NULL},
 };

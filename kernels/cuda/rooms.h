@@ -20,7 +20,8 @@
   X(sphere)              \
   X(sum)                 \
   X(total_variation)     \
-  X(upsample_conv)
+  X(upsample_conv)       \
+  X(warp)
 
 #define VQ_CUDA_ROOM(name) extern const vq_kernels vq_cuda_##name;
 VQ_CUDA_ROOMS(VQ_CUDA_ROOM)
