@@ -10,13 +10,17 @@
   X(cast)                \
   X(clamp01)             \
   X(conv)                \
+  X(erase)               \
+  X(jitter)              \
   X(linear)              \
   X(max_pool)            \
   X(mse)                 \
   X(mul)                 \
   X(nearest)             \
+  X(noise)               \
   X(quantise)            \
   X(resample)            \
+  X(sharpen)             \
   X(sphere)              \
   X(sum)                 \
   X(total_variation)     \
