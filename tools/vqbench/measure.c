@@ -100,7 +100,7 @@ static vq_status chill(bench_cold *cold)
   bool finite;
   if (cold && cold->device->backend->in_host_memory)
     return read_through(cold);
-  return cold ? cold->device->backend->finite(cold->device, cold->stretch, false, &finite) : VQ_OK;
+  return cold ? vq_tensor_finite(cold->device, cold->stretch, false, &finite) : VQ_OK;
 }
 
 /* ---- one call ---- */
