@@ -2,6 +2,9 @@
  * run is about, and is small. */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { Z, M, V, PAR, LOW, HIGH };
@@ -35,5 +38,7 @@ static vq_status adam_forward_cuda(const vq_call *c)
                                   c->in[HIGH] ? vq_values(c->in[HIGH]) : NULL, count, vq_last(c->in[Z])),
                         "adam_clamp");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_adam_clamp = {adam_forward_cuda, NULL, NULL, NULL};

@@ -1,6 +1,9 @@
 /* clamp01.cu -- clamp01 on CUDA. Contract: clamp01.h. */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { SCALE, SHIFT }; /* attr->f */
@@ -42,5 +45,7 @@ static vq_status clamp01_backward_cuda(const vq_call *c)
                                   (float)c->attr->f[SCALE], (float)c->attr->f[SHIFT], count),
                         "clamp01");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_clamp01 = {clamp01_forward_cuda, clamp01_backward_cuda, NULL, NULL};

@@ -1,6 +1,9 @@
 /* conv.cu -- conv on CUDA. Contract: conv.h; the arithmetic: kernels/cuda/product.cuh. */
 #include "kernels/cuda/product.cuh"
 
+namespace
+{
+
 enum { X, W, B };
 enum { STRIDE, TOP, LEFT, BOTTOM, RIGHT }; /* attr->i */
 
@@ -51,5 +54,7 @@ static vq_status conv_backward_cuda(const vq_call *c)
     VQ_TRY(vq_product_dbias(c, &forward, dy, vq_adds(c, B), vq_grad(c->in[B]), "conv"));
   return VQ_OK;
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_conv = {conv_forward_cuda, conv_backward_cuda, conv_scratch_cuda, NULL};

@@ -27,7 +27,7 @@ struct cuda_device : vq_cuda_state {
   cudaGraphExec_t graph; /* what was kept; NULL: nothing */
   kept_upload *kept;     /* the uploads in it, in their order */
   int uploads, room, at; /* how many; room for how many; the next one's number while work is kept or repeated */
-  vq_cuda_fault *seen; /* pinned: what `fault` was when the host last waited */
+  vq_cuda_fault *seen;   /* pinned: what `fault` was when the host last waited */
 };
 
 static cuda_device *state_of(vq_device *device)

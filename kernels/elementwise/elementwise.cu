@@ -2,6 +2,9 @@
 #include "kernels/cuda/cuda.cuh"
 #include "kernels/cuda/reduce.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 /* One element a thread, or as many as a launch of at most this many blocks leaves it. */
@@ -32,8 +35,6 @@ static vq_status add_forward_cuda(const vq_call *c)
                           "add");
   });
 }
-
-const vq_kernels vq_cuda_add = {add_forward_cuda, NULL, NULL, NULL};
 
 /* ---- mul ---- */
 
@@ -76,8 +77,6 @@ static vq_status mul_backward_cuda(const vq_call *c)
     return VQ_OK;
   });
 }
-
-const vq_kernels vq_cuda_mul = {mul_forward_cuda, mul_backward_cuda, NULL, NULL};
 
 /* ---- sum: of slabs by a block each, then of the slabs' sums by one ---- */
 
@@ -130,8 +129,6 @@ static vq_status sum_backward_cuda(const vq_call *c)
                         "sum");
 }
 
-const vq_kernels vq_cuda_sum = {sum_forward_cuda, sum_backward_cuda, sum_scratch_cuda, NULL};
-
 /* ---- cast ---- */
 
 template <class Y, class X> __global__ void cast_kernel(Y *y, bool add, const X *x, int64_t count)
@@ -162,4 +159,9 @@ static vq_status cast_backward_cuda(const vq_call *c)
   return cast_cuda(c, c->in[0]->dtype, vq_grad(c->in[0]), vq_adds(c, 0), vq_grad(c->out), vq_count(c->out));
 }
 
+} // namespace
+
+const vq_kernels vq_cuda_add = {add_forward_cuda, NULL, NULL, NULL};
+const vq_kernels vq_cuda_mul = {mul_forward_cuda, mul_backward_cuda, NULL, NULL};
+const vq_kernels vq_cuda_sum = {sum_forward_cuda, sum_backward_cuda, sum_scratch_cuda, NULL};
 const vq_kernels vq_cuda_cast = {cast_forward_cuda, cast_backward_cuda, NULL, NULL};

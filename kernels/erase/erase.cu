@@ -1,6 +1,9 @@
 /* erase.cu -- erase on CUDA. Contract: erase.h. A block for each line of the cutouts. */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { X, BOX };
@@ -41,5 +44,7 @@ static vq_status erase_backward_cuda(const vq_call *c)
 {
   return erase_cuda(c, vq_grad(c->in[X]), vq_adds(c, X), vq_grad(c->out), 0);
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_erase = {erase_forward_cuda, erase_backward_cuda, NULL, NULL};

@@ -7,6 +7,9 @@ extern "C" {
 #include "kernels/jitter/jitter.h"
 }
 
+namespace
+{
+
 #define THREADS 128
 
 enum { X, STAGE, AMOUNT };
@@ -412,5 +415,7 @@ static vq_status jitter_backward_cuda(const vq_call *c)
       VQ_LAUNCH(jitter_gradient_kernel, blocks, THREADS, vq_stream(c), vq_grad(c->in[X]), vq_adds(c, X), dy, j),
       "jitter");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_jitter = {jitter_forward_cuda, jitter_backward_cuda, jitter_scratch_cuda, NULL};

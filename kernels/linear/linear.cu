@@ -1,6 +1,9 @@
 /* linear.cu -- linear on CUDA. Contract: linear.h; the arithmetic: kernels/cuda/product.cuh. */
 #include "kernels/cuda/product.cuh"
 
+namespace
+{
+
 enum { X, W, B, SKIP };
 
 static vq_product forwards(const vq_call *c)
@@ -49,5 +52,7 @@ static vq_status linear_backward_cuda(const vq_call *c)
     VQ_TRY(vq_product_dbias(c, &forward, dy, vq_adds(c, B), vq_grad(c->in[B]), "linear"));
   return VQ_OK;
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_linear = {linear_forward_cuda, linear_backward_cuda, linear_scratch_cuda, NULL};

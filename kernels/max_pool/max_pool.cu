@@ -1,6 +1,9 @@
 /* max_pool.cu -- max_pool on CUDA. Contract: max_pool.h. A thread for each output, and backward for each input. */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { X };
@@ -102,5 +105,7 @@ static vq_status max_pool_backward_cuda(const vq_call *c)
                                   static_cast<const int32_t *>(c->saved->data), sizes_of(c)),
                         "max_pool");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_max_pool = {max_pool_forward_cuda, max_pool_backward_cuda, NULL, NULL};

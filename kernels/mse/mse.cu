@@ -2,6 +2,9 @@
 #include "kernels/cuda/cuda.cuh"
 #include "kernels/cuda/reduce.cuh"
 
+namespace
+{
+
 #define THREADS 256
 #define SLAB    4096 /* elements that a block adds up */
 
@@ -79,5 +82,7 @@ static vq_status mse_backward_cuda(const vq_call *c)
                             "mse"));
   return VQ_OK;
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_mse = {mse_forward_cuda, mse_backward_cuda, mse_scratch_cuda, NULL};

@@ -9,6 +9,9 @@ extern "C" {
 #define VQ_NORMAL VQ_DEVICE
 #include "kernels/noise/box_muller.h"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { X, FACTOR, KEY };
@@ -79,5 +82,7 @@ static vq_status noise_forward_cuda(const vq_call *c)
                                   each, across),
                         "noise");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_noise = {noise_forward_cuda, NULL, NULL, NULL};

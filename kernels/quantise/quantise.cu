@@ -6,6 +6,9 @@
  */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { Z, BOOK, IDS };
@@ -178,8 +181,6 @@ static vq_status nearest_forward_cuda(const vq_call *c)
                         "nearest");
 }
 
-const vq_kernels vq_cuda_nearest = {nearest_forward_cuda, NULL, nearest_scratch_cuda, NULL};
-
 /* ---- quantise ---- */
 
 static const vq_cuda_complaint no_such_row = {VQ_ERR_ARGUMENT,
@@ -219,4 +220,7 @@ static vq_status quantise_forward_cuda(const vq_call *c)
   return c->in[BOOK]->dim[1] % 4 == 0 ? take_rows<4>(c) : take_rows<1>(c);
 }
 
+} // namespace
+
+const vq_kernels vq_cuda_nearest = {nearest_forward_cuda, NULL, nearest_scratch_cuda, NULL};
 const vq_kernels vq_cuda_quantise = {quantise_forward_cuda, NULL, NULL, NULL};

@@ -5,6 +5,9 @@
  */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS  256
 #define SHARED   (48 << 10) /* bytes that any card gives a block */
 #define TOGETHER 4          /* cutouts whose lines are in shared memory at once, backward */
@@ -175,5 +178,7 @@ static vq_status resample_backward_cuda(const vq_call *c)
                                          vq_grad(c->out), axis_of(c, Y_INDEX), axis_of(c, X_INDEX), s),
                         "resample");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_resample = {resample_forward_cuda, resample_backward_cuda, NULL, NULL};

@@ -1,6 +1,9 @@
 /* sharpen.cu -- sharpen on CUDA. Contract: sharpen.h. A block for each line of the cutouts. */
 #include "kernels/cuda/cuda.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { X, FACTOR };
@@ -131,5 +134,7 @@ static vq_status sharpen_backward_cuda(const vq_call *c)
                                   vq_values(c->in[FACTOR]), d[1], d[2], d[3]),
                         "sharpen");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_sharpen = {sharpen_forward_cuda, sharpen_backward_cuda, sharpen_scratch_cuda, NULL};

@@ -3,6 +3,9 @@
 #include "kernels/cuda/cuda.cuh"
 #include "kernels/cuda/reduce.cuh"
 
+namespace
+{
+
 #define THREADS 128
 #define SHORT   1e-12
 
@@ -172,5 +175,7 @@ static vq_status sphere_backward_cuda(const vq_call *c)
                             "sphere"));
   return VQ_OK;
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_sphere = {sphere_forward_cuda, sphere_backward_cuda, sphere_scratch_cuda, NULL};

@@ -2,6 +2,9 @@
 #include "kernels/cuda/cuda.cuh"
 #include "kernels/cuda/reduce.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 enum { X };
@@ -96,6 +99,8 @@ static vq_status total_variation_backward_cuda(const vq_call *c)
                                   vq_grad(c->in[X]), vq_adds(c, X), vq_values(c->in[X]), vq_grad(c->out), p),
                         "total_variation");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_total_variation = {total_variation_forward_cuda, total_variation_backward_cuda,
                                             total_variation_scratch_cuda, NULL};

@@ -11,6 +11,9 @@
  * In bf16 the sums are rounded once more, which adds to a result what rounding itself does: an error of 1.4 times that. */
 #include "kernels/cuda/product.cuh"
 
+namespace
+{
+
 enum { X, W, B };
 
 #define THREADS 256
@@ -127,6 +130,8 @@ static vq_status upsample_conv_backward_cuda(const vq_call *c)
   p.y = vq_grad(c->in[X]);
   return run(c, &p);
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_upsample_conv = {upsample_conv_forward_cuda, upsample_conv_backward_cuda,
                                           upsample_conv_scratch_cuda, upsample_conv_prepare_cuda};

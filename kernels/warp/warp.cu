@@ -7,6 +7,9 @@ extern "C" {
 #include "kernels/warp/warp.h"
 }
 
+namespace
+{
+
 #define THREADS 256
 #define SLAB    4096 /* elements of a cutout whose |dy| a block adds up */
 
@@ -252,5 +255,7 @@ static vq_status warp_backward_cuda(const vq_call *c)
                                   vq_grad(c->in[X]), vq_adds(c, X), to, dy, matrices_of(c), each, element_blocks),
                         "warp");
 }
+
+} // namespace
 
 const vq_kernels vq_cuda_warp = {warp_forward_cuda, warp_backward_cuda, warp_scratch_cuda, NULL};
