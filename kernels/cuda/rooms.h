@@ -11,6 +11,7 @@
   X(clamp01)             \
   X(conv)                \
   X(erase)               \
+  X(group_norm)          \
   X(jitter)              \
   X(linear)              \
   X(max_pool)            \
