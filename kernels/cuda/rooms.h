@@ -10,20 +10,28 @@
   X(cast)                \
   X(clamp01)             \
   X(conv)                \
+  X(embed)               \
   X(erase)               \
+  X(gelu)                \
   X(group_norm)          \
   X(jitter)              \
+  X(layer_norm)          \
   X(linear)              \
   X(max_pool)            \
   X(mse)                 \
   X(mul)                 \
   X(nearest)             \
   X(noise)               \
+  X(patchify)            \
+  X(prepend)             \
   X(quantise)            \
   X(resample)            \
   X(sharpen)             \
+  X(silu)                \
   X(sphere)              \
   X(sum)                 \
+  X(take_row)            \
+  X(tanh)                \
   X(total_variation)     \
   X(upsample_conv)       \
   X(warp)

@@ -9,7 +9,7 @@
 enum { IDS, TABLE, POS };
 
 /* What may be BF16. */
-#define MAY_BE_BF16 (1u << TABLE)
+#define MAY_BE_BF16 (1u << TABLE | 1u << POS)
 
 static const int32_t *ids_of(const vq_call *c)
 {
