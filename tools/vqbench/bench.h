@@ -23,14 +23,16 @@ extern const vq_log bench_log;
 /* One row of what was measured. */
 typedef struct bench_found {
   const bench_row *row;
+  bool missing; /* the device has no kernel for it: there is nothing else */
   bench_time time;
   bench_verdict verdict;
 } bench_found;
 
 /* ---- the subcommands: they print, and return a status ---- */
 
-vq_status
-bench_run_ops(const bench_options *o); /* vqbench, --list. VQ_ERR_NAN after the table if a kernel is wrong */
+vq_status bench_run_ops(
+    const bench_options
+        *o); /* vqbench, --list. VQ_ERR_NAN after the table if a kernel is wrong, VQ_ERR_DEVICE if one is missing */
 vq_status bench_run_step(const bench_options *o);    /* vqbench step */
 vq_status bench_run_compare(const bench_options *o); /* --compare onednn */
 

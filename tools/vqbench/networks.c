@@ -152,12 +152,44 @@ static vq_status bands_of(vq_bands *b, const vq_engine_config *c)
   return vq_bands_measure(b);
 }
 
+/* What a step calls does not depend on what a device can: a plan runs no kernel, so one of a backend that has them all, by its own
+ * account, is a plan for the backend that has some. */
+typedef struct stage {
+  vq_backend backend;
+  vq_cuda_module module;
+  vq_place place;
+} stage;
+
+static vq_status never(const vq_call *c)
+{
+  (void)c;
+  return vq_fail(VQ_ERR_UNSUPPORTED, "a recording runs no kernels");
+}
+
+static void find_all(const vq_device *device, const vq_op *op, vq_kernels *out)
+{
+  (void)device;
+  *out = (vq_kernels){never, op->backward ? never : NULL, NULL, NULL};
+}
+
+static const vq_place *set_stage(stage *s, const vq_place *place)
+{
+  if (!place->cuda)
+    return place;
+  *s = (stage){*place->cuda->backend, *place->cuda, *place};
+  s->backend.find = find_all;
+  s->module.backend = &s->backend;
+  s->place.cuda = &s->module;
+  return &s->place;
+}
+
 static vq_status record_step(bench_list *list, const vq_engine_config *c, const vq_place *place, const char *from,
                              bool counts)
 {
   bench_recorder r = {.list = list, .from = from, .in_a_step = counts};
   VQ_TRY(bands_of(&r.bands, c));
-  VQ_TRY(vq_engine_record(c, place, bench_record, &r));
+  stage recording;
+  VQ_TRY(vq_engine_record(c, set_stage(&recording, place), bench_record, &r));
   return r.status;
 }
 
@@ -171,22 +203,12 @@ vq_status bench_list_step(bench_list *list, const bench_step *s, const vq_place 
 
 /* ---- what no step has ---- */
 
-/* Where extras go, and what is said of those that cannot. */
+/* What extras are of, and where they go. */
 typedef struct extras {
   bench_list *list;
   const bench_step *step;
   const vq_place *place;
-  const vq_log *log;
 } extras;
-
-/* An extra that the place has no kernels for is left out, and that is said: the step itself would fail. */
-static vq_status forgive(const extras *e, const char *what, vq_status status)
-{
-  if (status != VQ_ERR_UNSUPPORTED)
-    return status;
-  vq_log_warning(e->log, "not measured: %s: %s", what, vq_error_message());
-  return VQ_OK;
-}
 
 static vq_status record_cut(const extras *e, vq_cut_method method, const char *augment, const char *from)
 {
@@ -196,7 +218,7 @@ static vq_status record_cut(const extras *e, vq_cut_method method, const char *a
   c.tv_weight = augment != NULL;
   c.pull = c.pull_to_start = augment != NULL;
   VQ_TRY(vq_augments_parse(c.augment, &c.augments, augment));
-  return forgive(e, from, record_step(e->list, &c, e->place, from, false));
+  return record_step(e->list, &c, e->place, from, false);
 }
 
 /* Every augmentation once, each for every cutout, and both ways to cut that the step has not. */
@@ -295,11 +317,12 @@ static vq_status record_scene(const extras *e, scene play, const char *from)
   bench_recorder r = {.list = e->list, .from = from};
   vq_device *plan;
   vq_tape *t = NULL;
-  VQ_TRY(vq_place_plan(&plan, e->place));
+  stage recording;
+  VQ_TRY(vq_place_plan(&plan, set_stage(&recording, e->place)));
   vq_status status = vq_tape_create(&t, plan);
   if (!status) {
     vq_tape_watch(t, bench_record, &r);
-    status = forgive(e, from, play(plan, t, e->step));
+    status = play(plan, t, e->step);
   }
   vq_tape_free(t);
   vq_device_free(plan);
@@ -315,16 +338,16 @@ static vq_status record_towers(const extras *e)
   return record_scene(e, read_text, from);
 }
 
-vq_status bench_list_extras(bench_list *list, const bench_step *s, const vq_place *place, const vq_log *log)
+vq_status bench_list_extras(bench_list *list, const bench_step *s, const vq_place *place)
 {
-  const extras e = {list, s, place, log};
+  const extras e = {list, s, place};
   VQ_TRY(record_cutouts(&e));
   VQ_TRY(record_towers(&e));
   VQ_TRY(record_scene(&e, stand_alone, "alone"));
   return record_scene(&e, train, "training");
 }
 
-vq_status bench_list_everything(bench_list *list, const vq_place *place, const vq_log *log)
+vq_status bench_list_everything(bench_list *list, const vq_place *place)
 {
   enum { F, BIG_F, GUMBEL };
   static const bench_step steps[] = {
@@ -333,7 +356,7 @@ vq_status bench_list_everything(bench_list *list, const vq_place *place, const v
   };
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
     VQ_TRY(bench_list_step(list, &steps[i], place));
-    VQ_TRY(record_towers(&(extras){list, &steps[i], place, log}));
+    VQ_TRY(record_towers(&(extras){list, &steps[i], place}));
   }
-  return bench_list_extras(list, &steps[0], place, log);
+  return bench_list_extras(list, &steps[0], place);
 }

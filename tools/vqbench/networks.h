@@ -25,14 +25,14 @@ const char *bench_step_name(char *text, size_t bytes, const bench_step *step);
  * is static. */
 void bench_step_config(vq_engine_config *out, const bench_step *step);
 
-/* Adds every kernel of one step there. */
+/* Adds every kernel of one step there, whether the device has it yet or not. */
 vq_status bench_list_step(bench_list *list, const bench_step *step, const vq_place *place);
 
 /* Adds what no such step has: other cutouts, augmentations, losses, the encoder, the text tower, ops that stand alone. They have no
- * count. What a place cannot do of these is told to the log. */
-vq_status bench_list_extras(bench_list *list, const bench_step *step, const vq_place *place, const vq_log *log);
+ * count. */
+vq_status bench_list_extras(bench_list *list, const bench_step *step, const vq_place *place);
 
 /* Steps of all published networks, and their extras. */
-vq_status bench_list_everything(bench_list *list, const vq_place *place, const vq_log *log);
+vq_status bench_list_everything(bench_list *list, const vq_place *place);
 
 #endif

@@ -71,9 +71,9 @@ vq_status bench_choose(const bench_row ***kept, int *count, const bench_list *li
 static vq_status collect(bench_list *list, const bench_options *o)
 {
   if (o->all || (o->list && !o->step_given))
-    return bench_list_everything(list, &o->place, &bench_log);
+    return bench_list_everything(list, &o->place);
   VQ_TRY(bench_list_step(list, &o->step, &o->place));
-  return bench_list_extras(list, &o->step, &o->place, &bench_log);
+  return bench_list_extras(list, &o->step, &o->place);
 }
 
 /* ---- right, and how fast ---- */
@@ -137,7 +137,8 @@ static vq_status try_one(bench_found *found, const bench_case *c, const bench_op
   VQ_TRY(vq_place_open(&device, &o->place));
   vq_status status = bench_try(device, c, checked, o->quick ? 0 : BUDGET, cold, &found->verdict, &found->time);
   vq_device_free(device);
-  return status;
+  found->missing = status == VQ_ERR_UNSUPPORTED;
+  return found->missing ? VQ_OK : status;
 }
 
 static vq_status try_all(bench_found *found, const bench_row *const *rows, int count, const bench_options *o)
@@ -158,23 +159,35 @@ static vq_status try_all(bench_found *found, const bench_row *const *rows, int c
   return status;
 }
 
+static const char *name_of(char *text, size_t bytes, const bench_case *c)
+{
+  char sizes[128];
+  snprintf(text, bytes, "%s %s, %s", c->op->name, c->backward ? "backward" : "forward",
+           bench_case_text(sizes, sizeof sizes, c));
+  return text;
+}
+
+/* What the table says, in a sentence and a status. */
 static vq_status sentence(const bench_found *found, int count)
 {
-  int wrong = 0, first = -1;
-  char sizes[128];
-  for (int i = 0; i < count; i++)
-    if (found[i].verdict.made && !found[i].verdict.right) {
-      wrong++;
-      first = first < 0 ? i : first;
-    }
-  if (!wrong)
-    return VQ_OK;
-  const bench_case *c = &found[first].row->c;
-  const bench_verdict *v = &found[first].verdict;
-  return vq_fail(VQ_ERR_NAN,
-                 "%d of %d cases are wrong, first %s %s, %s: %s is %.3g from the oracle, %.3g is allowed", wrong,
-                 count, c->op->name, c->backward ? "backward" : "forward", bench_case_text(sizes, sizeof sizes, c),
-                 v->what, v->error, v->allowed);
+  int wrong = 0, missing = 0;
+  const bench_found *first_wrong = NULL, *first_missing = NULL;
+  char name[192];
+  for (int i = 0; i < count; i++) {
+    bool is_wrong = found[i].verdict.made && !found[i].verdict.right;
+    first_wrong = is_wrong && !wrong++ ? &found[i] : first_wrong;
+    first_missing = found[i].missing && !missing++ ? &found[i] : first_missing;
+  }
+  if (wrong) {
+    const bench_verdict *v = &first_wrong->verdict;
+    return vq_fail(VQ_ERR_NAN,
+                   "%d of %d cases are wrong, first %s: its %s is %.3g from the reference, %.3g is allowed", wrong,
+                   count, name_of(name, sizeof name, &first_wrong->row->c), v->what, v->error, v->allowed);
+  }
+  if (missing)
+    return vq_fail(VQ_ERR_DEVICE, "%d of %d cases have no kernel on this device, first %s", missing, count,
+                   name_of(name, sizeof name, &first_missing->row->c));
+  return VQ_OK;
 }
 
 static vq_status measure_rows(const bench_row *const *rows, int count, const bench_options *o)

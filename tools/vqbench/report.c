@@ -173,9 +173,13 @@ static void print_row(const bench_found *f, const bench_peak *peak, double whole
 {
   char text[128];
   const bench_case *c = &f->row->c;
-  rates r = rates_of(f, peak);
   printf("%-15s %s %-33.33s", c->op->name, direction(c), bench_case_text(text, sizeof text, c));
   printf(f->row->count ? " %3lld" : "   -", (long long)f->row->count);
+  if (f->missing) {
+    printf(" no kernel\n");
+    return;
+  }
+  rates r = rates_of(f, peak);
   printf(" %8.3f %2.0f %5.1f", 1e3 * f->time.median, fmin(99, 100 * f->time.spread), r.bytes * 1e-9);
   printf(r.flops > 0 ? " %5.0f" : "     -", r.flops * 1e-9);
   printf(" %3.0f%c", 100 * r.share, r.which);
@@ -193,9 +197,13 @@ static void print_row(const bench_found *f, const bench_peak *peak, double whole
 
 static void print_json_row(const bench_found *f, const bench_peak *peak, double whole, const bench_options *o)
 {
-  rates r = rates_of(f, peak);
   const bench_verdict *v = &f->verdict;
   print_json_case(f->row, o);
+  if (f->missing) {
+    printf(",\"missing\":true}\n");
+    return;
+  }
+  rates r = rates_of(f, peak);
   printf(",\"seconds\":%.6g,\"spread\":%.4g,\"runs\":%d,\"bytes\":%.6g,\"flops\":%.6g,\"bytes_per_second\":%.4g,"
          "\"flops_per_second\":%.4g,\"of_peak\":%.4g,\"bound\":\"%s\"",
          f->time.median, f->time.spread, f->time.runs, bench_case_bytes(&f->row->c), bench_flops(&f->row->c),
