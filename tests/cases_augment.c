@@ -302,7 +302,7 @@ const vq_case vq_cases_augment[] = {
     {"noise", &vq_op_noise, noise, {LEAF(3, 5, 3, 3), CONST(3), IDS(9, 3, 4)}, fill_factors},
     {"noise, several draws", &vq_op_noise, noise, {LEAF(3, 11, 9, 3), CONST(3), IDS(9, 3, 4)}, fill_keys},
     {"noise, past a block of draws", &vq_op_noise, noise, {LEAF(3, 255), CONST(3), IDS(9, 3, 4)}, fill_keys},
-    {"noise, several blocks", &vq_op_noise, noise, {LEAF(3, 5, 75, 3), CONST(3), IDS(9, 3, 4)}, fill_keys},
+    {"noise, several blocks", &vq_op_noise, noise, {LEAF(3, 5, 76, 3), CONST(3), IDS(9, 3, 4)}, fill_keys},
     {"noise, added to", &vq_op_noise, noise_added, {LEAF(3, 7), CONST(3), IDS(9, 3, 4)}, fill_keys},
     {NULL},
 };
