@@ -1,0 +1,48 @@
+"""What a scene says as classes. While the CLIP is trained, one linear layer reads them from a picture's embedding: shapes and
+places are learned in a tenth of the time that captions alone take. The layer is not shipped."""
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from shapes import SHAPES
+from world import COLOURS, COUNTS, FILLS, KINDS, LANDS, PLACES, RELATIONS, TIMES
+
+CLASSES = dict(kind=list(KINDS), colour=list(COLOURS), colour2=list(COLOURS), shape=SHAPES, shape2=SHAPES, place=list(PLACES),
+               relation=list(RELATIONS), count=COUNTS, fill=FILLS, size=["small", "middle", "large"], land=LANDS, time=TIMES,
+               object=["none", "boat", "island", "house", "tree", "flower", "rainbow", "pyramid", "cactus", "snowman"],
+               sky=["none", "sun", "clouds", "moon", "moon and stars", "stars"], side=["center", "left", "right"],
+               mood=["happy", "sad"], pattern=["plain", "gradient", "stripes", "checker", "dots"], ground1=list(COLOURS),
+               ground2=list(COLOURS), paint=["red", "blue", "orange", "yellow", "purple", "white", "brown"])
+NONE = -100  # cross_entropy leaves it out
+
+
+def classes_of(scene):
+    """The class of each attribute, NONE where the scene has none."""
+    values = dict(scene)
+    if "ground" in scene:
+        values["pattern"], values["ground1"], *rest = scene["ground"]
+        values["ground2"] = rest[0] if rest else None
+    if scene["kind"] == "land" and scene["object"] not in ("house", "boat", "flower"):
+        values["paint"] = None
+    return [names.index(values[k]) if values.get(k) is not None else NONE for k, names in CLASSES.items()]
+
+
+class Reader(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.linear = nn.Linear(width, sum(map(len, CLASSES.values())))
+
+    def read(self, direction):
+        return self.linear(direction.float() * direction.shape[1] ** 0.5)  # numbers of size 1
+
+    def loss(self, embedding, classes):
+        """classes [N, attributes]"""
+        parts = self.read(embedding).split([len(v) for v in CLASSES.values()], 1)
+        losses = [F.cross_entropy(p, c, reduction="sum") for p, c in zip(parts, classes.t())]
+        return sum(losses) / (classes != NONE).sum()
+
+    @torch.no_grad()
+    def right(self, embedding, classes):
+        """{attribute: part that is right}"""
+        parts = self.read(embedding).split([len(v) for v in CLASSES.values()], 1)
+        return {k: (p.argmax(1) == c)[c != NONE].float().mean().item() for k, p, c in zip(CLASSES, parts, classes.t())}

@@ -1,0 +1,109 @@
+"""Latents that are being optimised against the CLIP in training, just as vqgen would: what they find to please it without
+being the picture is shown to it as wrong."""
+import math
+
+import torch
+
+import cutouts
+
+CUTOUTS, LR, LR_END, TV_WEIGHT, GRAY_NOISE = 4, 0.2, 0.04, 1.0, 0.02
+YOUNGEST, OLDEST = 20, 130  # steps that a latent lives; a run has 120
+
+
+class Clamp01(torch.autograd.Function):
+    """Where a value lies outside, the gradient passes if it leads back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * (g * (x - x.clamp(0, 1)) >= 0)
+
+
+def synth(vqgan, z, device):
+    """z to pictures from 0 to 1"""
+    with torch.autocast(device, torch.bfloat16):
+        y = vqgan.decode(vqgan.quantise(z))
+    return Clamp01.apply(y.float() * 0.5 + 0.5)
+
+
+class Pool:
+    def __init__(self, vqgan, count, texts, device, side=96):
+        """texts: how many captions there are to choose from; a caption is told by its number."""
+        self.vqgan, self.device, self.side, self.texts = vqgan, device, side, texts
+        self.low, self.high = (v.view(1, -1, 1, 1) for v in (vqgan.codebook.amin(0), vqgan.codebook.amax(0)))
+        f = 2 ** (len(vqgan.config["ch_mult"]) - 1)
+        self.z = torch.zeros(count, vqgan.config["embed_dim"], side // f, side // f, device=device)
+        self.m, self.v = torch.zeros_like(self.z), torch.zeros_like(self.z)
+        self.age, self.life, self.text = (torch.zeros(count, dtype=torch.long) for _ in range(3))
+        self.begin(torch.arange(count))
+        self.age = (torch.rand(count) * self.life).long()  # they do not all end at once
+
+    @torch.no_grad()
+    def begin(self, which):
+        """New captions; most start from gray, as the pair's default is, some from tokens at random."""
+        n = len(which)
+        gray = GRAY_NOISE * torch.randn(n, 3, self.side, self.side, device=self.device)
+        z = self.vqgan.encode(gray)
+        tokens = self.vqgan.look_up(torch.randint(len(self.vqgan.codebook), (n, *z.shape[2:]), device=self.device))
+        self.z[which] = torch.where((torch.rand(n, device=self.device) < 0.85).view(-1, 1, 1, 1), z, tokens)
+        self.m[which], self.v[which] = 0, 0
+        self.age[which], self.life[which] = 0, torch.randint(YOUNGEST, OLDEST, (n,))
+        self.text[which] = torch.randint(self.texts, (n,))
+
+    def step(self, which, clip, directions):
+        """Each of them takes one of Adam's steps towards its text's direction. Returns the pictures from before it and how
+        well their cutouts fit."""
+        z = self.z[which].requires_grad_()
+        picture = synth(self.vqgan, z, self.device)
+        seen = cutouts.take(picture.repeat(CUTOUTS, 1, 1, 1), clip.config["image_resolution"])
+        with torch.autocast(self.device, torch.bfloat16):
+            found = clip.see(seen)[0]
+        wanted = directions.repeat(CUTOUTS, 1)
+        loss = 2 * (((found - wanted).norm(dim=1) / 2).arcsin().square().sum() / CUTOUTS)
+        across, down = picture[..., 1:] - picture[..., :-1], picture[..., 1:, :] - picture[..., :-1, :]
+        loss = loss + TV_WEIGHT * (across.square().mean((1, 2, 3)) + down.square().mean((1, 2, 3))).sum()
+        (g,) = torch.autograd.grad(loss, z)
+        age = self.age[which] = self.age[which] + 1
+        t = age.to(self.device).view(-1, 1, 1, 1).float()
+        lr = LR + (LR_END - LR) * t / OLDEST
+        m = self.m[which] = self.m[which].lerp(g, 0.1)
+        v = self.v[which] = self.v[which].lerp(g * g, 0.001)
+        z = z.detach() - lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+        self.z[which] = z.maximum(self.low).minimum(self.high)
+        return picture.detach(), (found * wanted).sum(1).mean().item()
+
+    def renew(self):
+        old = torch.nonzero(self.age >= self.life)[:, 0]
+        if len(old):
+            self.begin(old)
+
+    def state(self):
+        latents = {k: getattr(self, k).to("cpu", torch.bfloat16) for k in ("z", "m", "v")}
+        return dict(**latents, age=self.age.clone(), life=self.life.clone(), text=self.text.clone())
+
+    def restore(self, state):
+        for k in ("z", "m", "v"):
+            setattr(self, k, state[k].to(self.device, torch.float32))
+        self.age, self.life, self.text = state["age"], state["life"], state["text"]
+
+
+def share(step, steps):
+    """How strong the adversarial noise is at a step, from 0 to 1."""
+    return min(1.0, max(0.0, (step / steps - 0.12) / 0.25))
+
+
+def noise_for(x, loss_of, size):
+    """Adversarial noise of L2 norm up to size: one step of ascent from a random place."""
+    def unit(d):
+        return d / d.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
+
+    d = 0.3 * size * unit(torch.randn_like(x))
+    y = (x + d).requires_grad_()
+    (g,) = torch.autograd.grad(loss_of(y), y)
+    d = unit(d + size * unit(g))
+    return d * size * torch.rand(len(x), 1, 1, 1, device=x.device).pow(1 / math.e)

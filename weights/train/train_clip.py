@@ -1,0 +1,219 @@
+"""Trains a CLIP that guides: on pictures and captions of the world, on its own optimiser's pictures, and on noise made to mislead it.
+
+    python3 train_clip.py --data FOLDER --vqgan vqgan.safetensors --state clip.state --out clip.safetensors [--minutes 5]
+
+Goes on from the state if there is one, stops after --minutes (exit status 3: not done yet) or when all steps are done. Another --seed
+gives another CLIP from other pictures' order and another pool: a judge.
+"""
+import argparse
+import json
+import math
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import cutouts
+from attributes import Reader, classes_of
+from machine import prepare
+from make_world import load
+from models import CLIP, VQModel
+from pool import Pool, noise_for, share
+from storage import export, load_state, save_state, write_whole
+from train_vqgan import DEFAULTS, to_network
+from vocabulary import Vocabulary, learn
+
+CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=128, vision_patch_size=8, vision_heads=2,
+              context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
+MERGES = 504
+BATCH, POOL, POOL_STEP = 128, 96, 8  # pictures a step; latents in the pool; those of them that a step moves
+LR, NOISE, FIRST_POOL = 1e-3, 1.5, 0.12
+READER_WEIGHT, FAKE_WEIGHT = 0.5, 0.5
+
+
+def learning_rate(part):
+    return LR * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+def load_vqgan(path, device):
+    with safe_open(path, "pt") as f:
+        config = json.loads(f.metadata()["config"])
+    vqgan = VQModel(config)
+    vqgan.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return vqgan.to(device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def reconstruct(path, vqgan, pictures, count, device):
+    """The first `count` pictures as the VQGAN shows them, drawn once: so that what it cannot draw is not held against a latent."""
+    if not os.path.exists(path):
+        out = np.empty((count, *pictures.shape[1:]), np.uint8)
+        for i in range(0, count, 16):
+            with torch.autocast(device, torch.bfloat16):
+                z = vqgan.encode(to_network(pictures[i : min(i + 16, count)], device)).float()
+                y = vqgan.decode(vqgan.look_up(vqgan.nearest(z)))
+            y = (y.float().clamp(-1, 1) + 1) * 127.5 + 0.5
+            out[i : i + 16] = y.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        np.save(path + ".part.npy", out)
+        os.replace(path + ".part.npy", path)
+    return np.load(path, mmap_mode="r")
+
+
+class World:
+    """Pictures, captions and classes as tensors."""
+
+    def __init__(self, name, vocabulary, device):
+        self.pictures, told = load(name)
+        self.captions = [c for t in told for c in t["captions"]]  # two of each picture
+        self.tokens = torch.tensor([vocabulary.encode(c) for c in self.captions], device=device)
+        self.classes = torch.tensor([classes_of(t["scene"]) for t in told], device=device)
+
+
+def cut(tokens):
+    """Without what is behind the longest text's end."""
+    return tokens[:, : int((tokens != 0).sum(1).max())]
+
+
+def to_clip(pictures, device):
+    return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+@torch.no_grad()
+def measure(clip, reader, world, device, count=1000):
+    """How often a text finds its picture of 200, how often it fits better than to the sibling's, and attributes that are right."""
+    f, t, attributes = [], [], []
+    for i in range(0, count, 100):
+        seen = cutouts.take(to_clip(world.pictures[i : i + 100], device), clip.config["image_resolution"], whole=True)
+        f.append(clip.see(seen)[0])
+        t.append(clip.read(cut(world.tokens[2 * i : 2 * i + 200 : 2])))
+        attributes.append(reader.right(f[-1], world.classes[i : i + 100]))
+    f, t = torch.cat(f), torch.cat(t)
+    rank = torch.cat([(s > s.diag()[:, None]).sum(1) for s in (t[k : k + 400 : 2] @ f[k : k + 400 : 2].t() for k in range(0, count - 399, 400))])
+    own, other = (f[0::2] * t[0::2]).sum(1), (f[0::2] * t[1::2]).sum(1)
+    right = {k: np.nanmean([a[k] for a in attributes]) for k in ("colour", "ground1", "shape", "place", "relation", "count", "time")}
+    return (f"first of 200 {(rank == 0).float().mean():.3f}, before its sibling {(own > other).float().mean():.3f}; "
+            + ", ".join(f"{k} {v:.2f}" for k, v in right.items()))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--data", required=True, help="folder with train.npy and held-out.npy of make_world.py")
+    p.add_argument("--vqgan", required=True)
+    p.add_argument("--state", required=True)
+    p.add_argument("--out", required=True)
+    p.add_argument("--steps", type=int, default=6000)
+    p.add_argument("--minutes", type=float, default=math.inf)
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--save-every", type=float, default=60, help="seconds")
+    p.add_argument("--reconstructions", type=int, default=8000, help="pictures that are also shown as the VQGAN draws them")
+    a = p.parse_args()
+    prepare(a.device, a.threads)
+    began = saved = time.time()
+    merges = f"{a.data}/merges.json"
+    if not os.path.exists(merges):
+        found = learn([c for t in load(f"{a.data}/train")[1] for c in t["captions"]], MERGES)
+        write_whole(merges, json.dumps(found).encode())
+    with open(merges) as f:
+        vocabulary = Vocabulary([tuple(m) for m in json.load(f)])
+    world, held_out = (World(f"{a.data}/{name}", vocabulary, a.device) for name in ("train", "held-out"))
+    vqgan = load_vqgan(a.vqgan, a.device)
+    drawn = reconstruct(f"{a.data}/reconstructions.npy", vqgan, world.pictures, a.reconstructions, a.device)
+    torch.manual_seed(a.seed)
+    clip = CLIP(dict(CONFIG, vocab_size=vocabulary.size)).to(a.device)
+    reader = Reader(CONFIG["embed_dim"]).to(a.device)
+    matrices = [w for n, w in clip.named_parameters() if w.ndim >= 2 and "embedding" not in n] + [reader.linear.weight]
+    others = [w for n, w in clip.named_parameters() if w.ndim < 2 or "embedding" in n] + [reader.linear.bias]
+    optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=0.05), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
+    step, more = load_state(a.state, {"clip": clip, "reader": reader}, optimiser)
+    torch.manual_seed(a.seed + 1000 + step)
+    rng = np.random.default_rng([a.seed, step])
+    pool = Pool(vqgan, POOL, len(world.captions), a.device)
+    if more:
+        pool.restore(more["pool"])
+    average, side = {}, CONFIG["image_resolution"]
+
+    def note(**values):
+        for k, v in values.items():
+            average[k] = v if k not in average else 0.97 * average[k] + 0.03 * v
+
+    def save():
+        save_state(a.state, step, {"clip": clip, "reader": reader}, optimiser, dict(pool=pool.state()))
+        export(a.out, "clip", clip, DEFAULTS, merges=vocabulary.text())
+
+    while step < a.steps and time.time() - began < 60 * a.minutes:
+        part = step / a.steps
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(part) * min(1, (step + 1) / 100)
+        # Siblings together; half of them as the VQGAN draws them. The last places belong to the pool's own captions.
+        half = BATCH // 4
+        pairs = np.concatenate([rng.choice(len(drawn) // 2, half, False), rng.choice(len(world.pictures) // 2, half, False)])
+        which = np.stack([2 * pairs, 2 * pairs + 1], 1).ravel()
+        pooled = torch.arange(POOL_STEP) + step * POOL_STEP % POOL if part > FIRST_POOL else torch.arange(0)
+        text = 2 * which + rng.integers(0, 2, len(which))
+        if len(pooled):
+            text[-len(pooled) :] = pool.text[pooled].numpy()
+            which[-len(pooled) :] = text[-len(pooled) :] // 2
+        x = np.stack([drawn[i] if i < len(drawn) and rng.random() < 0.85 else world.pictures[i] for i in which])
+        x = cutouts.vary(cutouts.take(to_clip(x, a.device), side))
+        tokens, classes = cut(world.tokens[text]), world.classes[which]
+        same = (tokens[:, None] == tokens[None]).all(2).float()
+        target = same / same.sum(1, keepdim=True)
+        with torch.autocast(a.device, torch.bfloat16):
+            words = clip.read(tokens)
+        scale = clip.logit_scale.exp()
+
+        def contrast(rows, columns):
+            """Cross entropies both ways; columns may have more rows, which are nobody's."""
+            return -0.5 * ((target * F.log_softmax(rows, 1)).sum(1).mean() + (target * F.log_softmax(columns.t(), 1)[:, : len(target)]).sum(1).mean())
+
+        def misled(x):
+            with torch.autocast(a.device, torch.bfloat16):
+                logits = scale.detach() * clip.see(x)[0] @ words.detach().t()
+            return contrast(logits, logits)
+
+        fake = None
+        if len(pooled):
+            fake, fit = pool.step(pooled, clip, words[-len(pooled) :].detach())
+            fake = cutouts.take(fake, side)
+            pool.renew()
+        if share(step, a.steps) > 0:
+            x = x + noise_for(x, misled, NOISE * share(step, a.steps))
+        with torch.autocast(a.device, torch.bfloat16):
+            found = clip.see(torch.cat([x, fake]) if len(pooled) else x)[0]
+        logits, n = scale * found @ words.t(), len(x)
+        loss = contrast(logits[:n], logits) + READER_WEIGHT * reader.loss(found[:n], classes)
+        if len(pooled):  # the real picture fits its caption better than the latent's does
+            k = len(pooled)
+            real, latent = logits[n - k : n, n - k :].diagonal(), logits[n:, n - k :].diagonal()
+            loss = loss + FAKE_WEIGHT * F.softplus(latent - real).mean()
+            note(real=(real / scale).mean().item(), latent=(latent / scale).mean().item(), fit=fit)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            clip.logit_scale.clamp_(0, math.log(60))
+        note(loss=loss.item(), first=(logits[:n].argmax(1).cpu() == torch.arange(n)).float().mean().item())
+        step += 1
+        if step % 50 == 0:
+            print(f"step {step} " + " ".join(f"{k} {v:.3f}" for k, v in average.items()) + f" {time.time() - began:.0f} s", flush=True)
+        if step % 500 == 0:
+            print("  " + measure(clip, reader, held_out, a.device), flush=True)
+        if time.time() - saved > a.save_every:
+            save()
+            saved = time.time()
+    save()
+    if step < a.steps:
+        sys.exit(3)
+    print("held out: " + measure(clip, reader, held_out, a.device, 2000))
+
+
+if __name__ == "__main__":
+    main()
