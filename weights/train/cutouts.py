@@ -1,7 +1,7 @@
 """What CLIP is shown of a picture: boxes averaged to its side, as vqgen draws them."""
 import torch
 
-LEAST, MOST = 0.65, 1.0  # a box's side, as a part of the picture's: the pair's default
+LEAST, MOST = 0.75, 1.0  # a box's side, as a part of the picture's: the pair's default
 
 
 def axis(start, size, side, length):

@@ -32,7 +32,7 @@ def synth(vqgan, z, device):
 
 
 class Pool:
-    def __init__(self, vqgan, count, texts, device, side=96):
+    def __init__(self, vqgan, count, texts, device, side):
         """texts: how many captions there are to choose from; a caption is told by its number."""
         self.vqgan, self.device, self.side, self.texts = vqgan, device, side, texts
         self.low, self.high = (v.view(1, -1, 1, 1) for v in (vqgan.codebook.amin(0), vqgan.codebook.amax(0)))
@@ -92,9 +92,9 @@ class Pool:
         self.age, self.life, self.text = state["age"], state["life"], state["text"]
 
 
-def share(step, steps):
-    """How strong the adversarial noise is at a step, from 0 to 1."""
-    return min(1.0, max(0.0, (step / steps - 0.12) / 0.25))
+def share(part):
+    """How strong the adversarial noise is after a part of the training, from 0 to 1."""
+    return min(1.0, max(0.0, (part - 0.12) / 0.25))
 
 
 def noise_for(x, loss_of, size):

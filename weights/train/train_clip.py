@@ -31,21 +31,40 @@ from vocabulary import Vocabulary, learn
 CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=128, vision_patch_size=8, vision_heads=2,
               context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
 MERGES = 504
-BATCH, POOL, POOL_STEP = 128, 96, 8  # pictures a step; latents in the pool; those of them that a step moves
-LR, NOISE, FIRST_POOL = 1e-3, 1.5, 0.12
+BATCH, POOL, POOL_STEP = 128, 128, 16  # pictures a step; latents in the pool; those of them that a step moves
+NOISE, FIRST_POOL, AHEAD = 1.5, 0.12, 0.4  # the noise's L2 norm; parts of the training
 READER_WEIGHT, FAKE_WEIGHT = 0.5, 0.5
 
 
-def learning_rate(part):
-    return LR * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+def learning_rate(most, part):
+    return most * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+def metadata_of(path):
+    with safe_open(path, "pt") as f:
+        return f.metadata()
+
+
+def load_weights(network, path, device):
+    network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return network.to(device)
 
 
 def load_vqgan(path, device):
-    with safe_open(path, "pt") as f:
-        config = json.loads(f.metadata()["config"])
-    vqgan = VQModel(config)
-    vqgan.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    return vqgan.to(device).eval().requires_grad_(False)
+    vqgan = VQModel(json.loads(metadata_of(path)["config"]))
+    return load_weights(vqgan, path, device).eval().requires_grad_(False)
+
+
+def vocabulary_for(data, begin):
+    """That of the CLIP which is trained on, or one that is learned from the captions once."""
+    if begin:
+        return Vocabulary([tuple(line.split()) for line in metadata_of(begin)["merges"].splitlines()])
+    path = f"{data}/merges.json"
+    if not os.path.exists(path):
+        found = learn([c for t in load(f"{data}/train")[1] for c in t["captions"]], MERGES)
+        write_whole(path, json.dumps(found).encode())
+    with open(path) as f:
+        return Vocabulary([tuple(m) for m in json.load(f)])
 
 
 @torch.no_grad()
@@ -80,7 +99,7 @@ def cut(tokens):
 
 
 def to_clip(pictures, device):
-    return torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
+    return torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 @torch.no_grad()
@@ -106,6 +125,8 @@ def main():
     p.add_argument("--vqgan", required=True)
     p.add_argument("--state", required=True)
     p.add_argument("--out", required=True)
+    p.add_argument("--begin", help="a CLIP to train on, instead of numbers at random")
+    p.add_argument("--lr", type=float, default=1e-3, help="the greatest learning rate")
     p.add_argument("--steps", type=int, default=6000)
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
@@ -116,17 +137,15 @@ def main():
     a = p.parse_args()
     prepare(a.device, a.threads)
     began = saved = time.time()
-    merges = f"{a.data}/merges.json"
-    if not os.path.exists(merges):
-        found = learn([c for t in load(f"{a.data}/train")[1] for c in t["captions"]], MERGES)
-        write_whole(merges, json.dumps(found).encode())
-    with open(merges) as f:
-        vocabulary = Vocabulary([tuple(m) for m in json.load(f)])
+    vocabulary = vocabulary_for(a.data, a.begin)
     world, held_out = (World(f"{a.data}/{name}", vocabulary, a.device) for name in ("train", "held-out"))
     vqgan = load_vqgan(a.vqgan, a.device)
     drawn = reconstruct(f"{a.data}/reconstructions.npy", vqgan, world.pictures, a.reconstructions, a.device)
     torch.manual_seed(a.seed)
-    clip = CLIP(dict(CONFIG, vocab_size=vocabulary.size)).to(a.device)
+    clip = CLIP(json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)).to(a.device)
+    if a.begin:
+        load_weights(clip, a.begin, a.device)
+    ahead = AHEAD if a.begin else 0  # of the schedule of what is made against it
     reader = Reader(CONFIG["embed_dim"]).to(a.device)
     matrices = [w for n, w in clip.named_parameters() if w.ndim >= 2 and "embedding" not in n] + [reader.linear.weight]
     others = [w for n, w in clip.named_parameters() if w.ndim < 2 or "embedding" in n] + [reader.linear.bias]
@@ -134,7 +153,7 @@ def main():
     step, more = load_state(a.state, {"clip": clip, "reader": reader}, optimiser)
     torch.manual_seed(a.seed + 1000 + step)
     rng = np.random.default_rng([a.seed, step])
-    pool = Pool(vqgan, POOL, len(world.captions), a.device)
+    pool = Pool(vqgan, POOL, len(world.captions), a.device, world.pictures.shape[1])
     if more:
         pool.restore(more["pool"])
     average, side = {}, CONFIG["image_resolution"]
@@ -150,12 +169,12 @@ def main():
     while step < a.steps and time.time() - began < 60 * a.minutes:
         part = step / a.steps
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(part) * min(1, (step + 1) / 100)
+            group["lr"] = learning_rate(a.lr, part) * min(1, (step + 1) / 100)
         # Siblings together; half of them as the VQGAN draws them. The last places belong to the pool's own captions.
         half = BATCH // 4
         pairs = np.concatenate([rng.choice(len(drawn) // 2, half, False), rng.choice(len(world.pictures) // 2, half, False)])
         which = np.stack([2 * pairs, 2 * pairs + 1], 1).ravel()
-        pooled = torch.arange(POOL_STEP) + step * POOL_STEP % POOL if part > FIRST_POOL else torch.arange(0)
+        pooled = torch.arange(POOL_STEP) + step * POOL_STEP % POOL if part + ahead > FIRST_POOL else torch.arange(0)
         text = 2 * which + rng.integers(0, 2, len(which))
         if len(pooled):
             text[-len(pooled) :] = pool.text[pooled].numpy()
@@ -183,8 +202,9 @@ def main():
             fake, fit = pool.step(pooled, clip, words[-len(pooled) :].detach())
             fake = cutouts.take(fake, side)
             pool.renew()
-        if share(step, a.steps) > 0:
-            x = x + noise_for(x, misled, NOISE * share(step, a.steps))
+        strength = share(part + ahead)
+        if strength > 0:
+            x = x + noise_for(x, misled, NOISE * strength)
         with torch.autocast(a.device, torch.bfloat16):
             found = clip.see(torch.cat([x, fake]) if len(pooled) else x)[0]
         logits, n = scale * found @ words.t(), len(x)

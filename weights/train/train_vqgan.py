@@ -35,7 +35,7 @@ def learning_rate(part):
 
 def to_network(pictures, device):
     """uint8 [N, H, W, 3] to [N, 3, H, W] from -1 to 1"""
-    x = torch.from_numpy(np.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2)
+    x = torch.from_numpy(np.array(pictures)).to(device).permute(0, 3, 1, 2)
     return x.contiguous().float().div(127.5).sub(1)  # planes: PyTorch's group norm is slow on a CPU otherwise
 
 
