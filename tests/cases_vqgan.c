@@ -103,6 +103,47 @@ static vq_tensor *quantise_nearest(vq_tape *t, vq_tensor *const *in)
   return vq_quantise(t, in[0], in[1], vq_nearest(t, in[0], in[1]));
 }
 
+static vq_tensor *choose(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_choose(t, in[0], in[1]);
+}
+
+static vq_tensor *soft_quantise(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_soft_quantise(t, in[0], in[1], in[2]);
+}
+
+static vq_tensor *soft_quantise_chosen(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_soft_quantise(t, in[0], in[1], vq_choose(t, in[0], in[2]));
+}
+
+static vq_tensor *soft_quantise_added(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_add(t, vq_soft_quantise(t, in[0], in[1], in[2]), in[0]);
+}
+
+/* Draws at the ends of what they may be, and between. */
+static void fill_uniform(int input, void *host)
+{
+  static const vq_real draws[] = {0, (vq_real)0.99999994, (vq_real)0.5, (vq_real)0.25, (vq_real)0.1, (vq_real)0.75};
+  if (input == 1)
+    memcpy(host, draws, sizeof draws);
+}
+
+static void fill_uniform_last(int input, void *host)
+{
+  if (input == 2)
+    fill_uniform(1, host);
+}
+
+/* Each row has its largest value twice. */
+static void fill_equals(int input, void *host)
+{
+  for (int m = 0; m < 3 && input == 0; m++)
+    ((vq_real *)host)[m * 7 + 2] = ((vq_real *)host)[m * 7 + 5 - m] = 9;
+}
+
 /* Rows 1 and 3 of the book are one, and z's first row is nearest to both. */
 static void fill_ties(int input, void *host)
 {
@@ -352,6 +393,15 @@ const vq_case vq_cases_vqgan[] = {
     {"nearest, not a number", &vq_op_nearest, nearest, {CONST(3, 5), CONST(7, 5)}, fill_nan},
     {"quantise", &vq_op_quantise, quantise, {LEAF(2, 3, 4, 5), FROZEN(11, 5), IDS(11, 2, 3, 4)}, NULL, STRAIGHT},
     {"quantise, nearest", &vq_op_quantise, quantise_nearest, {LEAF(1, 5, 5, 4), FROZEN(9, 4)}, NULL, STRAIGHT},
+
+    {"choose, the largest", &vq_op_choose, choose, {CONST(3, 7), NONE}, fill_equals},
+    {"choose, drawn", &vq_op_choose, choose, {LEAF(2, 3, 11), CONST(2, 3)}, fill_uniform},
+    {"choose, many codes", &vq_op_choose, choose, {{.kind = VQ_INPUT_CONST, DIMS(6, 1031), .spread = 3}, CONST(6)}, fill_uniform},
+    {"choose, its rows", &vq_op_choose, soft_quantise_chosen, {CONST(2, 3, 37), CONST(37, 4), CONST(2, 3)}, fill_uniform_last},
+    {"soft_quantise", &vq_op_soft_quantise, soft_quantise, {LEAF(2, 3, 11), FROZEN(11, 5), IDS(11, 2, 3)}, NULL, STRAIGHT},
+    {"soft_quantise, chosen", &vq_op_soft_quantise, soft_quantise_chosen, {LEAF(6, 37), FROZEN(37, 4)}, NULL, STRAIGHT},
+    {"soft_quantise, drawn", &vq_op_soft_quantise, soft_quantise_chosen, {LEAF(2, 3, 37), FROZEN(37, 4), CONST(2, 3)}, fill_uniform_last, STRAIGHT},
+    {"soft_quantise, added to", &vq_op_soft_quantise, soft_quantise_added, {LEAF(2, 3, 5), FROZEN(5, 5), IDS(5, 2, 3)}, NULL, STRAIGHT},
 
     {"clamp01, inside", &vq_op_clamp01, clamp01, {{.kind = VQ_INPUT_LEAF, DIMS(2, 3, 5, 3), .spread = 0.2}}},
     {"clamp01", &vq_op_clamp01, clamp01, {LEAF(1, 9, 7, 3)}, NULL, CLAMPED},

@@ -42,6 +42,17 @@ def nearest_rows(z, book):
     return book[torch.cdist(z.reshape(-1, z.shape[-1]), book).argmin(-1)].view_as(z)
 
 
+def soft_quantise(choose):
+    """Crowson's replace_grad(one_hot, probs) @ codebook, of the ids that `choose` makes of the probabilities."""
+
+    def run(logits, book, last):
+        probs = logits.softmax(-1)
+        one_hot = F.one_hot(choose(probs, last), len(book)).to(logits.dtype)
+        return loop.StraightThrough.apply(one_hot, probs) @ book
+
+    return run
+
+
 def clamp01(x):
     return loop.ClampWithGrad.apply((x + 1) / 2)
 
@@ -130,6 +141,19 @@ def pictures():
     golden("total_variation, one row", total_variation(0.7), [n(1, 1, 6, 2)], [0])
 
 
+def codebook():
+    d = Draws("codebook")
+    n = d.normal
+    given, largest = soft_quantise(lambda probs, ids: ids), soft_quantise(lambda probs, _: probs.argmax(-1))
+    drawn = soft_quantise(lambda probs, u: (probs.cumsum(-1) > u[..., None]).int().argmax(-1))
+    golden("soft_quantise", given, [n(2, 3, 11), n(11, 5), d.ids(11, 2, 3)], [0])
+    golden("soft_quantise, chosen", largest, [n(6, 37), n(37, 4), None], [0])
+    uniform = d.random.random((2, 3)).astype("f4").astype("f8")
+    golden("choose, its rows", drawn, [n(2, 3, 37), n(37, 4), d.random.random((2, 3)).astype("f4").astype("f8")], [])
+    golden("soft_quantise, drawn", drawn, [n(2, 3, 37), n(37, 4), uniform], [0])
+    golden("soft_quantise, added to", lambda x, *rest: given(x, *rest) + x, [n(2, 3, 5), n(5, 5), d.ids(5, 2, 3)], [0])
+
+
 def cutouts():
     n = Draws("cutout").normal
     for name, resize, pictures, side, run, back, boxes in (
@@ -171,11 +195,38 @@ def adam():
     tensorfile.write(FOLDER.parent / "adam_clamp.safetensors", arrays, {"lr": "0.3"})
 
 
+def optimisers():
+    """Eight updates of each of torch.optim's: for tests/test_vqgan_rooms.c. Every other one is clamped, so that both are seen."""
+    n = Draws("optimisers").normal
+    z, g, low, high = n(3, 4), n(8, 3, 4), n(4, mean=-1.5, spread=0.2), n(4, mean=1.5, spread=0.2)
+    g[:, 0, 1] *= 1e-6  # where eps counts
+    arrays = {"z": z, "g": g, "low": low, "high": high}
+    for k, (name, make) in enumerate({
+        "adamw": lambda x: torch.optim.AdamW([x], lr=0.3, weight_decay=0.05),
+        "adagrad": lambda x: torch.optim.Adagrad([x], lr=0.3),
+        "adamax": lambda x: torch.optim.Adamax([x], lr=0.3),
+        "rmsprop": lambda x: torch.optim.RMSprop([x], lr=0.3),
+        "radam": lambda x: torch.optim.RAdam([x], lr=0.3),
+    }.items()):
+        x, after = torch.from_numpy(z.copy()), []
+        optimiser = make(x)
+        for gradient in g:
+            x.grad = torch.from_numpy(gradient)
+            optimiser.step()
+            if k % 2:
+                x.copy_(torch.maximum(torch.minimum(x, torch.from_numpy(high)), torch.from_numpy(low)))
+            after.append(x.numpy().copy())
+        arrays[name] = np.stack(after)
+    tensorfile.write(FOLDER.parent / "optimisers.safetensors", arrays, {"lr": "0.3", "decay": "0.05"})
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     convolutions()
     norms()
     pictures()
+    codebook()
     cutouts()
     losses()
     adam()
+    optimisers()
