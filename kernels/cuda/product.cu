@@ -70,9 +70,9 @@ vq_product vq_product_back(const vq_tensor *x, const vq_tensor *w, const vq_tens
 
 /* A launch should have this many blocks: the multiprocessors of the cards that we mean. It is no question to the card at hand: the sum's
  * order, and so a result's last bits, would depend on it. */
-#define BLOCKS_WANTED 132
+#define MULTIPROCESSORS 132
 
-/* Of a product's parts each has this many terms at least, and there are at most so many. */
+/* A part of a sum has this many terms at least, and there are at most so many parts. */
 #define TERMS_OF_PART 256
 #define MOST_PARTS    16
 
@@ -80,19 +80,67 @@ struct choice {
   int tile, parts;
 };
 
-static int64_t blocks_of(const vq_product *p, int tile)
+static int64_t blocks_of(const vq_product *p, int rows, int outputs)
 {
-  return (vq_product_rows(p) + tile - 1) / tile * ((p->outputs + tile - 1) / tile) * p->scale * p->scale;
+  return (vq_product_rows(p) + rows - 1) / rows * ((p->outputs + outputs - 1) / outputs) * p->scale * p->scale;
+}
+
+static int most_parts(int64_t terms)
+{
+  int64_t parts = terms / TERMS_OF_PART;
+  return (int)(parts < 1 ? 1 : parts < MOST_PARTS ? parts : MOST_PARTS);
 }
 
 static choice choose_plain(const vq_product *p)
 {
-  choice it = {blocks_of(p, 128) >= BLOCKS_WANTED ? 128 : 64, 1};
-  int64_t terms = (int64_t)p->kh * p->kw * p->channels, parts = BLOCKS_WANTED / blocks_of(p, it.tile);
-  if (parts > terms / TERMS_OF_PART)
-    parts = terms / TERMS_OF_PART;
-  it.parts = (int)(parts < 1 ? 1 : parts < MOST_PARTS ? parts : MOST_PARTS);
-  return it;
+  int tile = blocks_of(p, 128, 128) >= MULTIPROCESSORS ? 128 : 64;
+  int64_t parts = MULTIPROCESSORS / blocks_of(p, tile, tile);
+  int most = most_parts((int64_t)p->kh * p->kw * p->channels);
+  return {tile, (int)(parts < 1 ? 1 : parts < most ? parts : most)};
+}
+
+/* The tensor cores' tiles, and how much of 1024 products a clock a multiprocessor is expected to make of them, in percent, with 1, 2 and
+ * more blocks at a time. Estimates, until they have been measured. */
+static const struct {
+  int rows, outputs, percent[3];
+} mma_tile[] = {{256, 128, {75, 75, 75}}, {128, 128, {50, 70, 70}}, {64, 64, {25, 40, 48}}};
+
+/* Clocks that a product takes by those estimates: rounds of blocks, then for each part of the sum 4 bytes of every sum to L2 and
+ * back, at 2000 bytes a clock, and a launch. */
+static int64_t clocks_of(const vq_product *p, int tile, int parts)
+{
+  int64_t chunks = ((p->channels + 31) / 32 * p->kh * p->kw + parts - 1) / parts;
+  int64_t sums = vq_product_rows(p) * p->scale * p->scale * p->outputs;
+  int64_t rounds =
+      (blocks_of(p, mma_tile[tile].rows, mma_tile[tile].outputs) * parts + MULTIPROCESSORS - 1) / MULTIPROCESSORS;
+  int64_t products = rounds * chunks * 32 * mma_tile[tile].rows * mma_tile[tile].outputs;
+  return products / 1024 * 100 / mma_tile[tile].percent[rounds < 3 ? rounds - 1 : 2] + rounds * 1000 +
+         (parts > 1 ? 5000 + sums * 8 * parts / 2000 : 0);
+}
+
+static choice choose_mma(const vq_product *p)
+{
+  int most = most_parts((int64_t)p->kh * p->kw * p->channels);
+  choice best = {};
+  int64_t fewest = 0;
+  for (int tile = 0; tile < 3; tile++)
+    for (int parts = 1; parts <= most; parts++) {
+      int64_t clocks = clocks_of(p, tile, parts);
+      if (fewest && clocks >= fewest)
+        continue;
+      fewest = clocks;
+      best = {mma_tile[tile].rows, parts};
+    }
+  return best;
+}
+
+/* The same product of x in bf16, for x in float and weights in bf16: what is read is then rounded, as the sums are. */
+static vq_product of_rounded(const vq_product *p)
+{
+  vq_product q = *p;
+  if (q.x_type == VQ_F32 && q.w_type == VQ_BF16)
+    q.x_type = VQ_BF16;
+  return q;
 }
 
 /* ---- parts of the sum ---- */
@@ -111,7 +159,7 @@ __global__ void sum_parts_kernel(vq_product p, int parts, const float *partial)
   }
 }
 
-static vq_status sum_parts(const vq_call *c, const vq_product *p, vq_product_split split, const char *op)
+vq_status vq_product_sum_parts(const vq_call *c, const vq_product *p, vq_product_split split, const char *op)
 {
   int64_t count = vq_product_rows(p) * p->scale * p->scale * ((p->outputs + 3) / 4);
   return vq_cuda_status(
@@ -126,9 +174,54 @@ static size_t partial_bytes(const vq_product *p, int parts)
 
 /* ---- running ---- */
 
+static int64_t x_count(const vq_product *p)
+{
+  return (int64_t)p->images * p->height * p->width * p->channels;
+}
+
+/* Bytes of x rounded, if it is. */
+static size_t rounded_bytes(const vq_product *p)
+{
+  size_t bytes = p->x_type == VQ_F32 ? (size_t)x_count(p) * sizeof(vq_bf16) : 0;
+  return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
+}
+
 size_t vq_product_scratch(const vq_product *p)
 {
-  return partial_bytes(p, choose_plain(p).parts);
+  vq_product rounded = of_rounded(p);
+  size_t plain = partial_bytes(p, choose_plain(p).parts);
+  size_t mma = vq_product_mma_fits(&rounded) ? rounded_bytes(p) + partial_bytes(p, choose_mma(&rounded).parts) : 0;
+  return plain > mma ? plain : mma;
+}
+
+__global__ void round_kernel(vq_bf16 *to, const float *from, int64_t count)
+{
+  for (int64_t i = vq_thread(); i < count; i += vq_thread_count())
+    to[i] = vq_round<vq_bf16>(from[i]);
+}
+
+static vq_status run_mma(const vq_call *c, const vq_product *p, void *scratch, const char *op)
+{
+  vq_product rounded = of_rounded(p);
+  choice it = choose_mma(&rounded);
+  if (p->x_type == VQ_F32) {
+    VQ_TRY(vq_cuda_status(VQ_LAUNCH(round_kernel, vq_blocks(x_count(p), THREADS), THREADS, vq_stream(c),
+                                    static_cast<vq_bf16 *>(scratch), static_cast<const float *>(p->x), x_count(p)),
+                          op));
+    rounded.x = scratch;
+    scratch = static_cast<char *>(scratch) + rounded_bytes(p);
+  }
+  vq_product_split split = {it.parts, it.parts > 1 ? static_cast<float *>(scratch) : NULL};
+  VQ_TRY(vq_product_mma(c, &rounded, it.tile, split, op));
+  return split.partial ? vq_product_sum_parts(c, p, split, op) : VQ_OK;
+}
+
+static vq_status run_plain(const vq_call *c, const vq_product *p, void *scratch, const char *op)
+{
+  choice it = choose_plain(p);
+  vq_product_split split = {it.parts, it.parts > 1 ? static_cast<float *>(scratch) : NULL};
+  VQ_TRY(vq_product_plain(c, p, it.tile, split, op));
+  return split.partial ? vq_product_sum_parts(c, p, split, op) : VQ_OK;
 }
 
 /* The kernels count rows, outputs and terms in int. */
@@ -144,9 +237,9 @@ static vq_status check_sizes(const vq_product *p, const char *op)
 
 vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, const char *op)
 {
-  choice it = choose_plain(p);
-  vq_product_split split = {it.parts, it.parts > 1 ? static_cast<float *>(scratch) : NULL};
+  vq_product rounded = of_rounded(p);
   VQ_TRY(check_sizes(p, op));
-  VQ_TRY(vq_product_plain(c, p, it.tile, split, op));
-  return split.partial ? sum_parts(c, p, split, op) : VQ_OK;
+  if (vq_cuda(c)->major >= 8 && vq_product_mma_fits(&rounded))
+    return run_mma(c, p, scratch, op);
+  return run_plain(c, p, scratch, op);
 }

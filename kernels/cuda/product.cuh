@@ -65,8 +65,13 @@ struct vq_product_split {
   float *partial; /* NULL: one part, straight to y */
 };
 
+/* `tile`: rows of a block's sums. Plain: 64 x 64 or 128 x 128; on the tensor cores 64 x 64, 128 x 128 or 256 x 128, for what fits them. */
 vq_status vq_product_plain(const vq_call *c, const vq_product *p, int tile, vq_product_split split, const char *op);
+bool vq_product_mma_fits(const vq_product *p);
 vq_status vq_product_mma(const vq_call *c, const vq_product *p, int tile, vq_product_split split, const char *op);
+
+/* Adds up what the parts have left, into y. */
+vq_status vq_product_sum_parts(const vq_call *c, const vq_product *p, vq_product_split split, const char *op);
 
 static inline int64_t vq_product_rows(const vq_product *p)
 {
