@@ -188,6 +188,8 @@ static size_t rounded_bytes(const vq_product *p)
 
 size_t vq_product_scratch(const vq_product *p)
 {
+  if (vq_product_few_fits(p))
+    return 0;
   vq_product rounded = of_rounded(p);
   size_t plain = partial_bytes(p, choose_plain(p).parts);
   size_t mma = vq_product_mma_fits(&rounded) ? rounded_bytes(p) + partial_bytes(p, choose_mma(&rounded).parts) : 0;
@@ -239,6 +241,8 @@ vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, c
 {
   vq_product rounded = of_rounded(p);
   VQ_TRY(check_sizes(p, op));
+  if (vq_product_few_fits(p))
+    return vq_product_few(c, p, op);
   if (vq_cuda(c)->major >= 8 && vq_product_mma_fits(&rounded))
     return run_mma(c, p, scratch, op);
   return run_plain(c, p, scratch, op);

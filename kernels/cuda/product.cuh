@@ -57,7 +57,7 @@ vq_status vq_product_dw(const vq_call *c, const vq_product *p, const void *dy, b
 vq_status vq_product_dbias(const vq_call *c, const vq_product *p, const void *dy, bool add, float *dbias,
                            const char *op);
 
-/* ---- for the kernels: product_plain.cu, product_mma.cu ---- */
+/* ---- for the kernels: product_plain.cu, product_mma.cu, product_few.cu ---- */
 
 /* One product in parts of the sum: partial [splits, phases, M, outputs] floats, which are then added up. */
 struct vq_product_split {
@@ -69,6 +69,10 @@ struct vq_product_split {
 vq_status vq_product_plain(const vq_call *c, const vq_product *p, int tile, vq_product_split split, const char *op);
 bool vq_product_mma_fits(const vq_product *p);
 vq_status vq_product_mma(const vq_call *c, const vq_product *p, int tile, vq_product_split split, const char *op);
+
+/* For 4 outputs at most. */
+bool vq_product_few_fits(const vq_product *p);
+vq_status vq_product_few(const vq_call *c, const vq_product *p, const char *op);
 
 /* Adds up what the parts have left, into y. */
 vq_status vq_product_sum_parts(const vq_call *c, const vq_product *p, vq_product_split split, const char *op);

@@ -107,7 +107,18 @@ static std::vector<double> expected(const task &t)
   return y;
 }
 
-static void check(const vq_device *device, task t, bool mma, int tile, int parts, const char *name)
+enum kernel { PLAIN, MMA, FEW };
+
+static vq_status run(const vq_call *c, const vq_product *p, kernel by, int tile, vq_product_split split,
+                     const char *name)
+{
+  if (by == FEW)
+    return vq_product_few(c, p, name);
+  VQ_TRY(by == MMA ? vq_product_mma(c, p, tile, split, name) : vq_product_plain(c, p, tile, split, name));
+  return split.partial ? vq_product_sum_parts(c, p, split, name) : VQ_OK;
+}
+
+static void check(const vq_device *device, task t, kernel by, int tile, int parts, const char *name)
 {
   std::vector<double> want = expected(t);
   std::vector<float> partial(parts > 1 ? want.size() * (size_t)parts : 0);
@@ -121,10 +132,7 @@ static void check(const vq_device *device, task t, bool mma, int tile, int parts
   t.p.skip = t.p.skip ? t.skip.data() : NULL;
   t.p.y = t.y.data();
   products++;
-  vq_status status =
-      mma ? vq_product_mma(&call, &t.p, tile, split, name) : vq_product_plain(&call, &t.p, tile, split, name);
-  if (!status && split.partial)
-    status = vq_product_sum_parts(&call, &t.p, split, name);
+  vq_status status = run(&call, &t.p, by, tile, split, name);
   bool finite = !status;
   for (size_t i = 0; i < want.size(); i++) {
     double error = fabs(t.y.at((int64_t)i) - want[i]) - (t.p.y_type == VQ_BF16 ? fabs(want[i]) / 256 : 0);
@@ -135,8 +143,11 @@ static void check(const vq_device *device, task t, bool mma, int tile, int parts
   if (finite && worst <= 1e-5 * largest)
     return;
   printf("FAIL %s, %s, %d rows, %d parts, x %s, w %s, y %s: error %g of %g; %s\n", name,
-         mma ? "tensor cores" : "plain", tile, parts, vq_dtype_name(t.p.x_type), vq_dtype_name(t.p.w_type),
-         vq_dtype_name(t.p.y_type), worst, largest, cuda_on_cpu::fault.c_str());
+         by == MMA   ? "tensor cores"
+         : by == FEW ? "few outputs"
+                     : "plain",
+         tile, parts, vq_dtype_name(t.p.x_type), vq_dtype_name(t.p.w_type), vq_dtype_name(t.p.y_type), worst,
+         largest, cuda_on_cpu::fault.c_str());
   failures++;
 }
 
@@ -154,10 +165,12 @@ static void check_all(const vq_device *device, vq_product p, const char *name)
       t.p.skip = types % 3 ? &something : NULL;
       t.p.add = types % 2 == 0;
       for (int tile = 64; tile <= 128; tile *= 2)
-        check(device, t, false, tile, parts, name);
+        check(device, t, PLAIN, tile, parts, name);
+      if (vq_product_few_fits(&t.p) && parts == 1)
+        check(device, t, FEW, 0, parts, name);
       if (vq_product_mma_fits(&t.p))
         for (int tile = 64; tile <= 256; tile *= 2)
-          check(device, t, true, tile, parts, name);
+          check(device, t, MMA, tile, parts, name);
     }
   }
 }
@@ -219,6 +232,8 @@ int main()
       check_conv(device, picture(2, 9, 8, 48), picture(24, 3, 3, 48), 1, 1, 1, "convolution");
     }
     check_all(device, matrix(3, 7, 5, false), "odd rows");
+    check_all(device, matrix(300, 4, 64, false), "four outputs");
+    check_conv(device, picture(2, 9, 8, 32), picture(3, 3, 3, 32), 1, 1, 1, "convolution to three");
     check_all(device, matrix(3, 7, 5, true), "odd rows by channel");
     check_conv(device, picture(1, 5, 6, 8), picture(16, 2, 3, 8), 1, 0, 1, "uneven convolution");
     check_conv(device, picture(2, 7, 6, 8), picture(8, 3, 3, 8), 2, 1, 0, "convolution with a stride");
