@@ -8,6 +8,12 @@ static vq_tensor *linear(vq_tape *t, vq_tensor *const *in)
   return vq_linear(t, in[0], in[1], in[2], in[3]);
 }
 
+/* x is read by two products: the second gradient is added to the first. In bf16 all is rounded thrice, for 1.4 times one rounding's error. */
+static vq_tensor *linear_added(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_add(t, vq_linear(t, in[0], in[1], in[2], NULL), vq_linear(t, in[0], in[3], NULL, NULL));
+}
+
 /* A large tensor of few numbers that want gradients: what several tasks compute, and central differences can check.
  * in[0] [M,1] without a gradient, in[1] [C,1]: their product, [M,C]. */
 static vq_tensor *outer(vq_tape *t, vq_tensor *const *in)
@@ -156,6 +162,9 @@ const vq_case vq_cases_basic[] = {
     {"linear", &vq_op_linear, linear, {LEAF(5, 7), LEAF(3, 7), LEAF(3), LEAF(5, 3)}},
     {"linear, frozen weights", &vq_op_linear, linear, {LEAF(2, 3, 7), FROZEN(4, 7), FROZEN(4), NONE}},
     {"linear, weight only", &vq_op_linear, linear, {CONST(131, 5), LEAF(2, 5), NONE, NONE}},
+    {"linear, channels in eights", &vq_op_linear, linear, {LEAF(9, 40), FROZEN(24, 40), FROZEN(24), LEAF(9, 24)}},
+    {"linear, long rows", &vq_op_linear, linear, {LEAF(2, 2048), FROZEN(8, 2048), NONE, NONE}},
+    {"linear, added to", &vq_op_linear, linear_added, {LEAF(5, 8), LEAF(16, 8), LEAF(16), LEAF(16, 8)}},
 
     {"gelu, quick", &vq_op_gelu, gelu_quick, {LEAF(3, 5, 7)}},
     {"gelu, several tasks", &vq_op_gelu, gelu_of_outer, {CONST(1501, 1), LEAF(9, 1)}},

@@ -365,6 +365,8 @@ const vq_case vq_cases_vqgan[] = {
     {"conv, more strips than lanes", &vq_op_conv, conv3, {CONST(2, 47, 50, 2), LEAF(2, 3, 3, 2), LEAF(2)}},
     {"conv, weights of many channels", &vq_op_conv, conv3, {CONST(1, 3, 2, 1), LEAF(70, 3, 3, 1), NONE}},
     {"conv, many channels", &vq_op_conv, conv3, {LEAF(1, 3, 2, 3), CONST(150, 3, 3, 3), LEAF(150)}},
+    {"conv, channels in eights", &vq_op_conv, conv3, {LEAF(1, 5, 4, 8), FROZEN(16, 3, 3, 8), FROZEN(16)}},
+    {"conv, to a picture", &vq_op_conv, conv3, {LEAF(1, 4, 3, 32), FROZEN(3, 3, 3, 32), FROZEN(3)}},
 
     {"group_norm", &vq_op_group_norm, group_norm3, {LEAF(2, 3, 5, 12), LEAF(12), LEAF(12)}},
     {"group_norm, tokens", &vq_op_group_norm, group_norm3, {LEAF(2, 7, 6), FROZEN(6), FROZEN(6)}},
@@ -381,10 +383,13 @@ const vq_case vq_cases_vqgan[] = {
     {"norm_act_conv, skip only", &vq_op_norm_act_conv, norm_silu_conv, {CONST(1, 3, 4, 6), FROZEN(6), FROZEN(6), FROZEN(2, 3, 3, 6), NONE, LEAF(1, 3, 4, 2)}},
     {"norm_act_conv, 1x1 without activation", &vq_op_norm_act_conv, norm_conv, {LEAF(2, 3, 4, 6), FROZEN(6), FROZEN(6), FROZEN(7, 1, 1, 6), FROZEN(7), NONE}},
     {"norm_act_conv, skip is x", &vq_op_norm_act_conv, norm_conv_of_itself, {LEAF(2, 4, 3, 6), FROZEN(6), FROZEN(6), FROZEN(6, 3, 3, 6), FROZEN(6), NONE}},
+    {"norm_act_conv, channels in eights", &vq_op_norm_act_conv, norm_silu_conv, {LEAF(1, 3, 4, 24), FROZEN(24), FROZEN(24), FROZEN(16, 3, 3, 24), FROZEN(16), LEAF(1, 3, 4, 16)}},
+    {"norm_act_conv, to a picture", &vq_op_norm_act_conv, norm_conv, {LEAF(1, 3, 2, 32), FROZEN(32), FROZEN(32), FROZEN(3, 3, 3, 32), FROZEN(3), NONE}},
 
     {"upsample_conv", &vq_op_upsample_conv, upsample_conv, {LEAF(2, 4, 3, 5), FROZEN(6, 3, 3, 5), FROZEN(6)}},
     {"upsample_conv, weights on the tape", &vq_op_upsample_conv, upsample_conv, {LEAF(1, 3, 5, 2), CONST(3, 3, 3, 2), NONE}},
     {"upsample_conv, added to", &vq_op_upsample_conv, upsample_conv_added, {LEAF(1, 2, 3, 2), FROZEN(3, 3, 3, 2), FROZEN(3), FROZEN(3), FROZEN(3), FROZEN(3, 3, 3, 3)}},
+    {"upsample_conv, channels in eights", &vq_op_upsample_conv, upsample_conv, {LEAF(1, 3, 4, 8), FROZEN(16, 3, 3, 8), FROZEN(16)}},
 
     {"nearest", &vq_op_nearest, nearest, {LEAF(2, 3, 7, 5), FROZEN(11, 5)}},
     {"nearest, its rows", &vq_op_nearest, quantise_nearest, {CONST(2, 6, 5), CONST(13, 5)}},
