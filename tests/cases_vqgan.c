@@ -50,9 +50,11 @@ static vq_tensor *norm_conv(vq_tape *t, vq_tensor *const *in)
   return vq_norm_act_conv(t, in[0], in[1], in[2], 2, EPS, VQ_ACT_NONE, in[3], in[4], in[5]);
 }
 
+/* A skip is of the weight's type, which need not be x's. */
 static vq_tensor *norm_conv_of_itself(vq_tape *t, vq_tensor *const *in)
 {
-  return vq_norm_act_conv(t, in[0], in[1], in[2], 3, EPS, VQ_ACT_SILU, in[3], in[4], in[0]);
+  vq_tensor *skip = in[0]->dtype == in[3]->dtype ? in[0] : vq_cast(t, in[0], in[3]->dtype);
+  return vq_norm_act_conv(t, in[0], in[1], in[2], 3, EPS, VQ_ACT_SILU, in[3], in[4], skip);
 }
 
 static vq_tensor *upsample_conv(vq_tape *t, vq_tensor *const *in)

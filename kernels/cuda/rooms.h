@@ -22,6 +22,7 @@
   X(mul)                 \
   X(nearest)             \
   X(noise)               \
+  X(norm_act_conv)       \
   X(patchify)            \
   X(prepend)             \
   X(quantise)            \
