@@ -110,9 +110,10 @@ static vq_status read_back(vq_device *device, const vq_tensor *x, bool gradient,
 static void look_for_others(void *user, const vq_op *op, const vq_call *call, bool backward, double seconds)
 {
   vq_result *result = user;
-  (void)call;
   (void)backward;
   (void)seconds;
+  if (op == result->op)
+    result->attr = *call->attr;
   result->composed = result->composed || (op != result->op && op != &vq_op_add);
 }
 
@@ -164,8 +165,8 @@ static vq_status measure(const vq_case *c, const vq_device *like, unsigned halve
   return status;
 }
 
-vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed, const void *const *given,
-                         const vq_real *dy, vq_result *result)
+vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed,
+                         const void *const *given, const vq_real *dy, vq_result *result)
 {
   vq_tape *tape = NULL;
   size_t bytes = 0;

@@ -77,10 +77,11 @@ vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, unsigned halves, uint6
 typedef struct vq_result {
   int64_t count[VQ_IN + 1]; /* elements; [VQ_IN] is the output */
   vq_real *value[VQ_IN + 1];
-  vq_dtype dtype; /* of the output; integers lie in value[VQ_IN] as they are, BF16 as vq_real */
+  vq_dtype dtype;  /* of the output; integers lie in value[VQ_IN] as they are, BF16 as vq_real */
   const vq_op *op; /* the row's */
+  vq_attr attr;    /* of its call */
   bool composed;   /* other ops than that one and add were called */
-  size_t peak;    /* bytes of the step pool */
+  size_t peak;     /* bytes of the step pool */
 } vq_result;
 
 /* Runs forward and, where something wants a gradient, backward from the dy that `seed` draws (or from `dy`). `given`:

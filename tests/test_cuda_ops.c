@@ -5,7 +5,8 @@
  *
  * In float, values and gradients are compared with the CPU's kernels: within 2e-5 of a tensor's largest value, what sums of a thousand terms
  * in another order may differ by. In bf16 (each mixture of types that the op takes) they are compared with the CPU's float kernels on the
- * same rounded inputs: the error, as a root of the mean square, is at most twice that of rounding the exact result. A row that composes
+ * same rounded inputs: the error, as a root of the mean square, is at most twice that of rounding the exact result (of
+ * norm_act_conv: of its parts, each rounded). A row that composes
  * several ops rounds between them, so it is run in float only. The four schedules must give the same bits, and the dry run's memory is
  * the real one's.
  */
@@ -57,9 +58,55 @@ static void compare_bits(const vq_case *c, const vq_result *a, const vq_result *
       complain(c, "schedules differ", i == VQ_IN ? "output" : "a gradient");
 }
 
+/* ---- what a naive implementation in bf16 is wrong by ---- */
+
+static vq_tensor *rounded(vq_tape *t, vq_tensor *x)
+{
+  return vq_cast(t, vq_cast(t, x, VQ_BF16), VQ_F32);
+}
+
+/* norm_act_conv as its parts, rounded after each, as a library of parts does it. The last rounding is the caller's. */
+static vq_tensor *in_parts(vq_tape *t, vq_tensor *const *in, const vq_attr *a)
+{
+  int64_t k = in[3]->dim[1];
+  const int pad[4] = {(int)k / 2, (int)k / 2, (int)k / 2, (int)k / 2};
+  vq_tensor *h = rounded(t, vq_group_norm(t, in[0], in[1], in[2], (int)a->i[0], a->f[0]));
+  if (a->i[1] == VQ_ACT_SILU)
+    h = rounded(t, vq_silu(t, h));
+  vq_tensor *y = vq_conv(t, h, in[3], in[4], 1, pad);
+  return in[5] ? vq_add(t, rounded(t, y), in[5]) : y;
+}
+
+static vq_status run_parts(vq_device *device, const vq_case *c, unsigned halves, const vq_attr *attr, vq_real *y)
+{
+  vq_tape *t;
+  vq_tensor *in[VQ_IN];
+  VQ_TRY(vq_device_reserve(device, (size_t)64 << 20));
+  VQ_TRY(vq_tape_create(&t, device));
+  vq_status status = vq_case_inputs(c, t, halves, SEED, NULL, in);
+  vq_tensor *out = status ? NULL : in_parts(t, in, attr);
+  status = out ? vq_tensor_read(device, out, y) : vq_tape_status(t);
+  vq_tape_free(t);
+  return status;
+}
+
+/* The output that a naive implementation would give, before it is rounded; NULL: the exact one. */
+static vq_real *naive_output(const vq_case *c, unsigned halves, const vq_result *cpu)
+{
+  vq_device *device;
+  if (!halves || c->op != &vq_op_norm_act_conv || cpu->composed || vq_cpu_create(&device, 1))
+    return NULL;
+  vq_real *y = malloc((size_t)cpu->count[VQ_IN] * sizeof *y);
+  if (run_parts(device, c, halves, &cpu->attr, y))
+    complain(c, "in parts", vq_error_message());
+  vq_device_free(device);
+  return y;
+}
+
 /* The CPU's values are exact enough to be the measure. */
 static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, const vq_result *cpu)
 {
+  vq_real *parts = naive_output(c, halves, cpu);
   for (int i = 0; i <= VQ_IN; i++) {
     if (!cpu->value[i])
       continue;
@@ -72,7 +119,8 @@ static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, co
     bool finite = true;
     for (int64_t e = 0; e < cpu->count[i]; e++) {
       double y = cpu->value[i][e], error = fabs((double)cuda->value[i][e] - y);
-      double rounding = fabs((double)vq_bf16_to_float(vq_bf16_from_float((float)y)) - y);
+      float unrounded = parts && i == VQ_IN ? parts[e] : (float)y;
+      double rounding = fabs((double)vq_bf16_to_float(vq_bf16_from_float(unrounded)) - y);
       finite = finite && isfinite(error);
       largest = fmax(largest, fabs(y));
       worst = fmax(worst, error);
@@ -90,6 +138,7 @@ static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, co
              i == VQ_IN ? "output" : "gradient", i, largest, worst, square, naive, halves);
     complain(c, "differs from the CPU", text);
   }
+  free(parts);
 }
 
 /* Whether the row composes several ops. */

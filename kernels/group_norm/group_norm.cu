@@ -1,5 +1,5 @@
-/* group_norm.cu -- group_norm on CUDA. Contract: group_norm.h; the kernels: kernels/cuda/norm.cu. */
-#include "kernels/cuda/norm.cuh"
+/* group_norm.cu -- group_norm on CUDA. Contract: group_norm.h; the kernels: kernels/group_norm/norm.cu. */
+#include "kernels/group_norm/norm.cuh"
 
 namespace
 {

@@ -1,7 +1,7 @@
-/* norm_act_conv.cu -- norm_act_conv on CUDA. Contract: norm_act_conv.h; the arithmetic: kernels/cuda/norm.cuh and product.cuh.
+/* norm_act_conv.cu -- norm_act_conv on CUDA. Contract: norm_act_conv.h; the arithmetic: kernels/group_norm/norm.cuh and product.cuh.
  *
  * h and dh lie in scratch: in bf16 where x or w is, which is what a network in bf16 that rounds after every op does to them. */
-#include "kernels/cuda/norm.cuh"
+#include "kernels/group_norm/norm.cuh"
 #include "kernels/cuda/product.cuh"
 
 namespace

@@ -59,7 +59,7 @@ static bool fill_ids(const bench_case *c, int i, uint64_t seed, void *host)
   const vq_shape *first = &c->in[0].shape;
   if (c->in[i].shape.dtype != VQ_I32)
     return false;
-  if (c->op == &vq_op_quantise || c->op == &vq_op_embed)
+  if (c->op == &vq_op_quantise || c->op == &vq_op_embed || c->op == &vq_op_soft_quantise)
     below(host, count, seed, c->in[1].shape.dim[0]);
   else if (c->op == &vq_op_take_row || c->op == &vq_op_cross_entropy)
     below(host, count, seed, first->dim[1]);
@@ -167,6 +167,8 @@ static void fill_reals(const bench_case *c, int i, uint64_t seed, float *host)
   if (c->op == &vq_op_adam_clamp)
     fill_adam(i, count, seed, host);
   else if (i == 0 && sees_a_picture(c->op))
+    uniforms(host, count, seed, 0, 1);
+  else if (c->op == &vq_op_choose && i == 1)
     uniforms(host, count, seed, 0, 1);
   else if (c->op == &vq_op_sharpen || c->op == &vq_op_noise)
     uniforms(host, count, seed, 0, 0.3);

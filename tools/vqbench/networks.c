@@ -286,6 +286,12 @@ static vq_status stand_alone(vq_device *plan, vq_tape *t, const bench_step *s)
   vq_tensor *y = vq_add(t, vq_mul(t, vq_silu(t, x), vq_tanh(t, other)), vq_gelu(t, x, VQ_GELU_EXACT));
   y = vq_cast(t, vq_cast(t, vq_group_norm(t, y, g, b, 32, 1e-6), VQ_BF16), VQ_REAL);
   vq_seed(t, vq_sum(t, y), 1);
+  const vq_vqgan_config *c = &vqgans[s->vqgan];
+  int f = vq_vqgan_factor(c);
+  int64_t tokens[3] = {s->height / f, s->width / f, c->n_embed}, book[2] = {c->n_embed, c->embed_dim};
+  vq_tensor *logits = leaf(t, true, VQ_REAL, 3, tokens);
+  vq_tensor *ids = vq_choose(t, logits, leaf(t, false, VQ_REAL, 2, tokens));
+  vq_seed(t, vq_sum(t, vq_soft_quantise(t, logits, weight(plan, t, 2, book), ids)), 1);
   return vq_backward(t, NULL, VQ_TAPE_START);
 }
 

@@ -4,8 +4,8 @@
  * A slab is a run of one sample's pixels, as long as the sizes alone say. What it finds out about each channel is merged, slab by slab, in
  * double.
  */
-#ifndef VQ_KERNELS_CUDA_NORM_CUH
-#define VQ_KERNELS_CUDA_NORM_CUH
+#ifndef VQ_KERNELS_GROUP_NORM_NORM_CUH
+#define VQ_KERNELS_GROUP_NORM_NORM_CUH
 
 #include "kernels/cuda/cuda.cuh"
 

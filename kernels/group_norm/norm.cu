@@ -3,7 +3,7 @@
  * All of them are bound by memory. Forward reads x twice (the statistics' second pass over a slab finds it in the cache) and writes y; back
  * reads x and dy twice and writes dx: dy act' is computed in both passes, which costs less than writing it.
  */
-#include "kernels/cuda/norm.cuh"
+#include "kernels/group_norm/norm.cuh"
 #include "kernels/cuda/reduce.cuh"
 
 #include <type_traits>
