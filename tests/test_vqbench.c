@@ -138,6 +138,36 @@ Test(vqbench, takes_whole_steps)
   forget(&s);
 }
 
+#ifdef VQ_TEST_CUDA_MODULE
+
+/* The emulated card computes what the CPU does, in BF16 where networks do; what it has no kernel for is told. */
+Test(vqbench, measures_another_device)
+{
+  setenv("VQGEN_CUDA_MODULE", VQ_TEST_CUDA_MODULE, 1);
+  said s = TOOL("--device", "cuda", "--quick", "--json", "--vqgan", "tiny", "--clip", "tiny", "--size", "16x16",
+                "--cutouts", "1");
+  json_t *rows = lines_of(&s), *row;
+  size_t i, right = 0, halves = 0, missing = 0;
+  cr_expect(!strncmp(text(json_array_get(rows, 0), "device"), "cuda", 4));
+  json_array_remove(rows, 0);
+  json_array_foreach(rows, i, row)
+  {
+    bool none = json_is_true(json_object_get(row, "missing"));
+    missing += none;
+    right += json_is_true(json_object_get(row, "right"));
+    halves += !none && !strcmp(text(row, "dtype"), "bf16");
+    cr_expect(!strcmp(text(row, "device"), "cuda"));
+  }
+  cr_expect(right > 50 && halves > 20 && right + missing == json_array_size(rows),
+            "%zu right, %zu in bf16, %zu missing of %zu\n%s", right, halves, missing, json_array_size(rows), s.err);
+  cr_expect(s.status == (missing ? 1 : 0) && !missing == !strstr(s.err, "have no kernel on this device"), "%d\n%s",
+            s.status, s.err);
+  json_decref(rows);
+  forget(&s);
+}
+
+#endif
+
 typedef struct refusal {
   int status;
   const char *says, *words[8];
