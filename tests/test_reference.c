@@ -19,6 +19,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* On two threads of the CPU or, if $VQGEN_TEST_DEVICE says so, on a GPU, which the emulated card is too. */
+static const vq_place *where(void)
+{
+  static vq_place place;
+  const char *device = getenv("VQGEN_TEST_DEVICE");
+  cr_assert(!vq_place_find(&place, device ? device : "cpu", VQ_PRECISION_FP32, 2, NULL), "%s", vq_error_message());
+  return &place;
+}
+
 #define FOLDER VQ_SOURCE_ROOT "/tests/data/reference/"
 
 /* ---- arrays ---- */
@@ -154,7 +163,7 @@ ParameterizedTest(int *number, reference, text_features)
   for (int64_t i = 0; i < tokens.count; i++)
     ids[i] = (int32_t)tokens.value[i];
   cr_assert(tokens.dim[1] == vq_network_clip(clip)->context_length);
-  cr_assert(!vq_text_features(clip, ids, count, VQ_ON_CPU(2), features), "%s", vq_error_message());
+  cr_assert(!vq_text_features(clip, ids, count, where(), features), "%s", vq_error_message());
   expect_close("text features", features, load("", c->texts), 1e-5);
   free(tokens.value);
   free(ids);
@@ -228,7 +237,7 @@ static vq_engine *start(const reference_case *c, const run *r)
   array z = channels_last(load(c->prefix, "z0")), texts = load(c->prefix, "text_embeds");
   vq_real *z0 = reals(&z), *features = reals(&texts);
   int width = vq_network_clip(r->clip)->embed_dim;
-  cr_assert(!vq_engine_create(&e, &r->config, VQ_ON_CPU(2)), "%s", vq_error_message());
+  cr_assert(!vq_engine_create(&e, &r->config, where()), "%s", vq_error_message());
   cr_assert(!vq_engine_set_z(e, z0), "%s", vq_error_message());
   json_t *meta = settings(), *prompts = setting(meta, c, "prompts");
   for (int i = 0; i < r->config.targets; i++) {
@@ -418,9 +427,9 @@ ParameterizedTest(int *number, reference, encoder)
   vq_latent latent;
   for (int64_t i = 0; i < pixels.count; i++)
     pixels.value[i] = pixels.value[i] < -1 ? -1 : pixels.value[i] > 1 ? 1 : pixels.value[i];
-  cr_assert(!vq_compute(encode, &job, VQ_ON_CPU(2)), "%s", vq_error_message());
+  cr_assert(!vq_compute(encode, &job, where()), "%s", vq_error_message());
   vq_real *x = reals(&pixels);
-  cr_assert(!vq_encode_pixels(vqgan, x, (int)pixels.dim[2], (int)pixels.dim[1], NULL, VQ_ON_CPU(2), &latent), "%s",
+  cr_assert(!vq_encode_pixels(vqgan, x, (int)pixels.dim[2], (int)pixels.dim[1], NULL, where(), &latent), "%s",
             vq_error_message());
   expect_equal("tokens", latent.ids, load(c->prefix, *number ? "encode_argmax_nonoise" : "encode_indices"));
   if (!*number)

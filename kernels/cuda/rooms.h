@@ -7,6 +7,7 @@
 #define VQ_CUDA_ROOMS(X) \
   X(adam_clamp)          \
   X(add)                 \
+  X(attention)           \
   X(cast)                \
   X(clamp01)             \
   X(conv)                \
