@@ -18,7 +18,8 @@ typedef enum vq_rng_purpose {
   VQ_RNG_NOISE = 5,   /* added to cutouts */
   VQ_RNG_AUGMENT = 6, /* which augmentation meets which cutout, and by how much */
   VQ_RNG_PROMPT = 7,  /* noise prompts */
-  VQ_RNG_GUMBEL = 8   /* tokens that GumbelVQ's encoder draws */
+  VQ_RNG_GUMBEL = 8,  /* tokens that GumbelVQ's encoder draws */
+  VQ_RNG_CODES = 9    /* codes that are drawn by their logits, each step, and the first logits, in step 2^32 - 1 */
 } vq_rng_purpose;
 
 /* One block: out[0..3] from counter[0..3] and key[0..1], ten rounds. */

@@ -73,8 +73,16 @@ typedef enum vq_lr_schedule { VQ_LR_CONSTANT, VQ_LR_LINEAR, VQ_LR_COSINE } vq_lr
 /* What init_weight does to z, step i counted from 0: */
 typedef enum vq_pull {
   VQ_PULL_START,     /* adds init_weight / 2 mean (z - its start)^2 to the loss, as Crowson's notebooks do */
-  VQ_PULL_ZERO_DECAY /* init_weight / 2 / (2 i + 1) mean z^2, as nerdyrodent's tool and those after it do */
+  VQ_PULL_ZERO_DECAY, /* init_weight / 2 / (2 i + 1) mean z^2, as nerdyrodent's tool and those after it do */
+  VQ_PULL_ZERO        /* init_weight / 2 mean z^2, as the MSE notebook does without a starting picture */
 } vq_pull;
+
+/* What moves z; each with torch.optim's numbers. */
+typedef enum vq_optimizer { VQ_ADAM, VQ_ADAMW, VQ_ADAGRAD, VQ_ADAMAX, VQ_RMSPROP, VQ_RADAM } vq_optimizer;
+
+/* What is moved: a vector for each position, of which the decoder is given the nearest codebook row; or a logit for each row at each
+ * position, of which each step draws one by their softmax (Crowson's codebook sampling), and pictures show the likeliest. */
+typedef enum vq_latent_kind { VQ_LATENT_Z, VQ_LATENT_LOGITS } vq_latent_kind;
 
 /* How a cutout becomes a picture of CLIP's size. */
 typedef enum vq_cut_method {
@@ -104,8 +112,13 @@ typedef struct vq_settings {
   int width, height;        /* pixels; floored to a multiple of the VQGAN's factor */
   int64_t steps; /* updates of z; -1: until the caller stops (a falling learning rate then stays at its start) */
   uint64_t seed;
-  double lr, lr_end; /* Adam's learning rate at the first step and, if the schedule falls, after the last */
+  double lr, lr_end; /* the learning rate at the first step and, if the schedule falls, after the last */
   vq_lr_schedule lr_schedule;
+  vq_optimizer optimizer;
+  double weight_decay; /* AdamW's */
+  vq_latent_kind latent;
+  bool z_clamp; /* z is held to the codebook's range, channel by channel, after each update */
+  double ema;   /* pictures show an average of all z, the last weighing most: each step ema of it stays; 0: z itself */
   int cutouts;
   vq_cut_method cut_method;
   double cut_power; /* size = u^power (most - least) + least, u uniform */
@@ -115,6 +128,8 @@ typedef struct vq_settings {
   double tv_weight; /* weight of the total variation */
   vq_pull init_pull;
   double init_weight; /* 0: none */
+  int64_t init_drop_every; /* init_weight falls to 0 in init_drops equal drops, each after so many steps; at each the optimizer */
+  int64_t init_drops;      /* begins anew. Both 0: it does not */
   vq_start start;
   const char *start_file; /* for VQ_START_FILE */
   vq_fit fit;
@@ -133,7 +148,7 @@ typedef struct vq_settings {
   char *found[2]; /* file names that vq_settings_load has found; vq_settings_clear frees them */
 } vq_settings;
 
-/* The defaults of the notebooks, where networks have none of their own: 256x256, 64 cutouts, lr 0.1, 500 steps. */
+/* The defaults of the notebooks, where networks have none of their own: 256x256, 64 cutouts, Adam at lr 0.1, 500 steps. */
 void vq_settings_init(vq_settings *settings);
 
 /* Fills in both network files if they are NULL: vqgan.safetensors and clip.safetensors in $VQGEN_MODELS, in the user's

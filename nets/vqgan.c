@@ -335,6 +335,11 @@ vq_tensor *vq_vqgan_quantise(vq_tape *t, const vq_vqgan *net, vq_tensor *z, vq_t
   return vq_quantise(t, z, net->codebook, ids);
 }
 
+vq_tensor *vq_vqgan_soft_quantise(vq_tape *t, const vq_vqgan *net, vq_tensor *logits, vq_tensor *ids)
+{
+  return vq_soft_quantise(t, logits, net->codebook, ids);
+}
+
 vq_tensor *vq_vqgan_decode(vq_tape *t, const vq_vqgan *net, vq_tensor *z_q)
 {
   vq_tensor *h = vq_linear(t, z_q, net->post_quant_conv.w, net->post_quant_conv.b, NULL);

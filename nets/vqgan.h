@@ -40,6 +40,9 @@ vq_tensor *vq_vqgan_codebook(const vq_vqgan *net);  /* [n_embed, embed_dim], bor
 vq_tensor *vq_vqgan_nearest(vq_tape *t, const vq_vqgan *net, vq_tensor *z);
 vq_tensor *vq_vqgan_quantise(vq_tape *t, const vq_vqgan *net, vq_tensor *z, vq_tensor *ids);
 
+/* Rows that vq_choose has chosen by logits [N,h,w,n_embed], with the gradient of all. */
+vq_tensor *vq_vqgan_soft_quantise(vq_tape *t, const vq_vqgan *net, vq_tensor *logits, vq_tensor *ids);
+
 /* z_q [N,h,w,E] to a picture [N,H,W,3], unbounded (the caller clamps). Ends the caller's reference on z_q. */
 vq_tensor *vq_vqgan_decode(vq_tape *t, const vq_vqgan *net, vq_tensor *z_q);
 

@@ -2,6 +2,7 @@
 #include "runtime/engine.h"
 
 #include "autograd/repeat.h"
+#include "base/rng.h"
 #include "kernels/ops.h"
 #include "runtime/cutouts.h"
 
@@ -17,9 +18,13 @@ struct vq_engine {
   vq_vqgan *vqgan;
   vq_clip *clip;
   vq_cutouts *cutouts;
-  vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and Adam's moments */
-  vq_tensor *low, *high; /* [C]: the codebook's range, by channel */
-  vq_tensor *adam;       /* [2]: what of Adam changes with the step */
+  vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and the optimizer's state */
+  vq_tensor *low, *high; /* [C]: the codebook's range, by channel; NULL: z may leave it */
+  vq_tensor *par;        /* what of the optimizer changes with the step */
+  vq_tensor *uniform;    /* [1,h,w]: the step's draws of codes; NULL: z has no logits */
+  vq_tensor *mean;       /* [1,h,w,C]: the average, when a picture is made of it; NULL: none */
+  vq_real *average;      /* weighted sum of z after each update, and of the first, on the host; NULL: none */
+  int64_t averaged;      /* z in it */
   vq_tensor *pull;       /* [1]: how strongly z is held; NULL: it is not */
   vq_tensor *home;       /* [1,h,w,C]: where; NULL: at 0 */
   vq_tensor *told;       /* what a step says of itself, read from the device at once: slots, below */
@@ -27,9 +32,9 @@ struct vq_engine {
   vq_tensor *target[VQ_MOST_PROMPTS];
   bool rests[VQ_MOST_PROMPTS];
   int quantum, quanta;
-  int64_t updates; /* since z was set */
+  int64_t updates; /* since the optimizer began */
   vq_real verdict; /* 0: the last gradient was finite */
-  uint64_t seed;   /* of the augmentations */
+  uint64_t seed;   /* of the augmentations and of codes */
   uint32_t step;
   vq_watch_fn watch;
   void *watch_user;
@@ -81,18 +86,32 @@ static vq_status codebook_range(vq_engine *e)
   return status;
 }
 
+static vq_status make_average(vq_engine *e, const int64_t z_dim[4])
+{
+  VQ_TRY(zeros(&e->mean, e->device, 4, z_dim, false));
+  if (e->device->plan)
+    return VQ_OK;
+  e->average = calloc((size_t)vq_count(e->z), sizeof *e->average);
+  return e->average ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for an average");
+}
+
 static vq_status build(vq_engine *e)
 {
   const vq_engine_config *c = &e->config;
   int f = vq_vqgan_factor(c->vqgan);
-  const int64_t z_dim[4] = {1, c->h, c->w, c->vqgan->embed_dim}, two = 2;
+  const int64_t z_dim[4] = {1, c->h, c->w, vq_engine_channels(e)}, parameters = c->optimizer == VQ_ADAM ? 2 : 3;
   VQ_TRY(vq_vqgan_create(&e->vqgan, e->device, c->vqgan, c->vqgan_weights, VQGAN_DECODER));
   VQ_TRY(vq_clip_create(&e->clip, e->device, c->clip, c->clip_weights, CLIP_IMAGE));
   VQ_TRY(zeros(&e->z, e->device, 4, z_dim, true));
   VQ_TRY(zeros(&e->m, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));
-  VQ_TRY(zeros(&e->adam, e->device, 1, &two, false));
-  VQ_TRY(codebook_range(e));
+  VQ_TRY(zeros(&e->par, e->device, 1, &parameters, false));
+  if (c->latent == VQ_LATENT_LOGITS)
+    VQ_TRY(zeros(&e->uniform, e->device, 3, z_dim, false));
+  else if (!c->unclamped)
+    VQ_TRY(codebook_range(e));
+  if (c->ema > 0)
+    VQ_TRY(make_average(e, z_dim));
   if (c->pull)
     VQ_TRY(zeros(&e->pull, e->device, 1, &(int64_t){1}, false));
   if (c->pull && c->pull_to_start)
@@ -122,6 +141,7 @@ void vq_engine_free(vq_engine *e)
   vq_vqgan_free(e->vqgan);
   vq_clip_free(e->clip);
   vq_device_free(e->device);
+  free(e->average);
   free(e);
 }
 
@@ -200,7 +220,8 @@ vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, cons
 
 int vq_engine_channels(const vq_engine *e)
 {
-  return e->config.vqgan->embed_dim;
+  const vq_vqgan_config *vqgan = e->config.vqgan;
+  return e->config.latent == VQ_LATENT_LOGITS ? vqgan->n_embed : vqgan->embed_dim;
 }
 
 void vq_engine_watch(vq_engine *e, vq_watch_fn watch, void *user)
@@ -215,22 +236,45 @@ int vq_engine_padded_cutouts(const vq_engine *e)
   return e->quanta * e->quantum;
 }
 
-vq_status vq_engine_set_z(vq_engine *e, const vq_real *z)
+vq_status vq_engine_restart_optimizer(vq_engine *e)
 {
   vq_shape s = vq_shape_of(e->z);
   void *nothing = calloc(1, vq_shape_bytes(&s));
   if (!nothing)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for Adam's moments");
-  vq_status status = vq_tensor_write(e->device, e->z, z);
-  if (!status && e->home)
-    status = vq_tensor_write(e->device, e->home, z);
-  if (!status)
-    status = vq_tensor_write(e->device, e->m, nothing);
+    return vq_fail(VQ_ERR_MEMORY, "no memory for the optimizer's state");
+  vq_status status = vq_tensor_write(e->device, e->m, nothing);
   if (!status)
     status = vq_tensor_write(e->device, e->v, nothing);
   free(nothing);
   e->updates = 0;
   return status;
+}
+
+/* One more z into the average, as Crowson's EMATensor does it. */
+static vq_status average_z(vq_engine *e)
+{
+  if (!e->average)
+    return VQ_OK;
+  size_t count = (size_t)vq_count(e->z);
+  vq_real *z = malloc(count * sizeof *z);
+  vq_status status = z ? vq_tensor_read(e->device, e->z, z) : vq_fail(VQ_ERR_MEMORY, "no memory for an average");
+  for (size_t i = 0; i < count && !status; i++)
+    e->average[i] = (vq_real)(e->config.ema * (double)e->average[i] + (1 - e->config.ema) * (double)z[i]);
+  e->averaged++;
+  free(z);
+  return status;
+}
+
+vq_status vq_engine_set_z(vq_engine *e, const vq_real *z)
+{
+  VQ_TRY(vq_tensor_write(e->device, e->z, z));
+  if (e->home)
+    VQ_TRY(vq_tensor_write(e->device, e->home, z));
+  if (e->average)
+    memset(e->average, 0, (size_t)vq_count(e->z) * sizeof *e->average);
+  e->averaged = 0;
+  VQ_TRY(average_z(e));
+  return vq_engine_restart_optimizer(e);
 }
 
 vq_status vq_engine_get_z(vq_engine *e, vq_real *z)
@@ -241,6 +285,9 @@ vq_status vq_engine_get_z(vq_engine *e, vq_real *z)
 vq_status vq_engine_get_state(vq_engine *e, vq_engine_state *s)
 {
   s->updates = e->updates;
+  s->averaged = e->averaged;
+  if (e->average)
+    memcpy(s->average, e->average, (size_t)vq_count(e->z) * sizeof *e->average);
   VQ_TRY(vq_tensor_read(e->device, e->z, s->z));
   VQ_TRY(vq_tensor_read(e->device, e->m, s->m));
   return vq_tensor_read(e->device, e->v, s->v);
@@ -249,6 +296,9 @@ vq_status vq_engine_get_state(vq_engine *e, vq_engine_state *s)
 vq_status vq_engine_set_state(vq_engine *e, const vq_engine_state *s)
 {
   e->updates = s->updates;
+  e->averaged = s->averaged;
+  if (e->average)
+    memcpy(e->average, s->average, (size_t)vq_count(e->z) * sizeof *e->average);
   VQ_TRY(vq_tensor_write(e->device, e->z, s->z));
   VQ_TRY(vq_tensor_write(e->device, e->m, s->m));
   return vq_tensor_write(e->device, e->v, s->v);
@@ -287,12 +337,13 @@ static vq_status tell(vq_engine *e, int slot, const vq_tensor *loss)
   return copy_to(e, vq_values(e->told) + slot, loss);
 }
 
-/* z to the picture; the tape then has everything that the walk back needs. */
-static vq_status look(vq_engine *e, vq_findings *f, vq_tensor **picture)
+/* z, or logits, to the picture; the tape then has everything that the walk back needs. uniform: NULL, or what codes are drawn by. */
+static vq_status look(vq_engine *e, vq_tensor *z, vq_tensor *uniform, vq_findings *f, vq_tensor **picture)
 {
   vq_tape *t = e->tape;
-  vq_tensor *ids = vq_vqgan_nearest(t, e->vqgan, e->z);
-  vq_tensor *z_q = vq_vqgan_quantise(t, e->vqgan, e->z, ids);
+  bool logits = e->config.latent == VQ_LATENT_LOGITS;
+  vq_tensor *ids = logits ? vq_choose(t, z, uniform) : vq_vqgan_nearest(t, e->vqgan, z);
+  vq_tensor *z_q = logits ? vq_vqgan_soft_quantise(t, e->vqgan, z, ids) : vq_vqgan_quantise(t, e->vqgan, z, ids);
   VQ_TRY(find(e, ids, f->ids));
   vq_done(t, ids);
   vq_tensor *decoded = vq_vqgan_decode(t, e->vqgan, z_q);
@@ -342,6 +393,21 @@ static vq_status hold(vq_engine *e)
   return vq_backward(e->tape, loss, mark);
 }
 
+static vq_status draw_codes(vq_engine *e)
+{
+  int64_t tokens = e->uniform ? vq_count(e->uniform) : 0;
+  vq_real *uniform = tokens && !e->device->plan ? malloc((size_t)tokens * sizeof *uniform) : NULL;
+  if (!tokens || e->device->plan)
+    return VQ_OK;
+  if (!uniform)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for draws");
+  for (int64_t i = 0; i < tokens; i++)
+    uniform[i] = (vq_real)vq_rng_uniform(e->seed, VQ_RNG_CODES, e->step, (uint64_t)i);
+  vq_status status = vq_tensor_write(e->device, e->uniform, uniform);
+  free(uniform);
+  return status;
+}
+
 /* No trace of the last step on the tape. */
 static void clear(vq_engine *e)
 {
@@ -362,7 +428,7 @@ static vq_status there_and_back(void *user)
   vq_engine *e = p->e;
   vq_tensor *picture;
   clear(e);
-  VQ_TRY(look(e, p->f, &picture));
+  VQ_TRY(look(e, e->z, e->uniform, p->f, &picture));
   vq_tensor *source = vq_cutouts_source(e->tape, e->cutouts, picture);
   for (int i = 0; i < e->quanta; i++)
     VQ_TRY(judge(e, source, i, p->boxes, p->f));
@@ -418,6 +484,7 @@ static vq_status forward_and_back(vq_engine *e, const int32_t *boxes, vq_finding
 {
   pass p = {e, boxes, f};
   bool read_in_midst = f->ids || f->decoded || f->cutouts || f->features || e->config.trap || e->watch;
+  VQ_TRY(draw_codes(e));
   VQ_TRY(read_in_midst ? there_and_back(&p) : vq_device_repeat(e->device, there_and_back, &p));
   VQ_TRY(listen(e, f));
   if (f->picture)
@@ -432,23 +499,40 @@ static double now(void)
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
-static vq_status update(vq_engine *e, double lr)
+/* The update is not on the tape, so who watches is told of it here. */
+static vq_status tell_update(vq_engine *e, double start)
 {
-  vq_real par[2];
-  vq_adam_parameters(par, lr, ++e->updates);
-  VQ_TRY(vq_tensor_write(e->device, e->adam, par));
-  double start = e->watch ? now() : 0;
-  VQ_TRY(vq_adam_clamp(e->device, e->z, e->m, e->v, e->adam, e->low, e->high));
-  if (e->watch) {
-    const vq_attr none = {{0}, {0}};
-    const vq_call call = {
-        .device = e->device, .attr = &none, .in = {e->z, e->m, e->v, e->adam, e->low, e->high}, .out = e->z};
-    if (e->device->backend->wait && !e->device->plan)
-      VQ_TRY(e->device->backend->wait(e->device));
-    e->watch(e->watch_user, &vq_op_adam_clamp, &call, false, now() - start);
-  }
+  const vq_attr none = {{0}, {0}};
+  const vq_call call = {
+      .device = e->device, .attr = &none, .in = {e->z, e->m, e->v, e->par, e->low, e->high}, .out = e->z};
+  if (e->device->backend->wait && !e->device->plan)
+    VQ_TRY(e->device->backend->wait(e->device));
+  e->watch(e->watch_user, &vq_op_adam_clamp, &call, false, now() - start);
   return VQ_OK;
 }
+
+static vq_status update(vq_engine *e, double lr)
+{
+  vq_real par[3];
+  const vq_engine_config *c = &e->config;
+  vq_optimiser kind = (vq_optimiser)(c->optimizer - VQ_ADAMW); /* of those that are not Adam */
+  if (c->optimizer == VQ_ADAM)
+    vq_adam_parameters(par, lr, ++e->updates);
+  else
+    vq_optimiser_parameters(par, kind, lr, c->weight_decay, ++e->updates);
+  VQ_TRY(vq_tensor_write(e->device, e->par, par));
+  double start = e->watch ? now() : 0;
+  if (c->optimizer == VQ_ADAM)
+    VQ_TRY(vq_adam_clamp(e->device, e->z, e->m, e->v, e->par, e->low, e->high));
+  else
+    VQ_TRY(vq_optimise(e->device, kind, e->z, e->m, e->v, e->par, e->low, e->high));
+  if (e->watch)
+    VQ_TRY(tell_update(e, start));
+  return average_z(e);
+}
+
+/* The order is the same in both. */
+_Static_assert(VQ_ADAMW - VQ_ADAM == 1 && (int)VQ_RADAM - (int)VQ_ADAMW == (int)VQ_OPTIMISER_RADAM, "optimizers");
 
 static vq_status finish(vq_engine *e, vq_status status)
 {
@@ -483,12 +567,29 @@ vq_status vq_engine_step(vq_engine *e, const int32_t *boxes, double lr, vq_findi
   return finish(e, status);
 }
 
+/* The weights of all z so far are 1 - ema^averaged together. */
+static vq_status show_average(vq_engine *e)
+{
+  size_t count = (size_t)vq_count(e->z);
+  vq_real *mean = malloc(count * sizeof *mean);
+  double all = 1 - pow(e->config.ema, (double)e->averaged);
+  if (!mean)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for an average");
+  for (size_t i = 0; i < count; i++)
+    mean[i] = (vq_real)((double)e->average[i] / all);
+  vq_status status = vq_tensor_write(e->device, e->mean, mean);
+  free(mean);
+  return status;
+}
+
 vq_status vq_engine_picture(vq_engine *e, vq_real *picture)
 {
   vq_findings f = {.picture = picture};
   vq_tensor *unused;
+  vq_status status = e->average ? show_average(e) : VQ_OK;
   e->z->wants = false; /* nothing is kept for a walk back */
-  vq_status status = look(e, &f, &unused);
+  if (!status)
+    status = look(e, e->mean ? e->mean : e->z, NULL, &f, &unused);
   if (!status && picture)
     status = vq_tensor_read(e->device, e->shown, picture);
   e->z->wants = true;

@@ -5,6 +5,8 @@
  *   total variation; walk back to the picture; what holds z to its start; then walk the decoder with the sum of it all
  *   z = clamp(adam(z, dz), codebook's range)
  *
+ * With logits in the place of z (VQ_LATENT_LOGITS), ids = choose(logits, this step's draws) and dz comes by soft_quantise.
+ *
  * The walk through clamp01 is not linear in its gradient, so what all cutouts and all targets say is summed before it.
  * Cutouts go through CLIP in quanta of at most 8, whose size depends on the number of cutouts alone: memory for 64 cutouts
  * is that for 8, and the bits are the same whatever is run at once.
@@ -33,6 +35,11 @@ typedef struct vq_engine_config {
   double weight[VQ_MOST_PROMPTS], stop[VQ_MOST_PROMPTS];
   double tv_weight;
   bool pull, pull_to_start; /* z is pulled to 0, or to where it was set */
+  vq_latent_kind latent;
+  vq_optimizer optimizer;
+  double weight_decay; /* AdamW's */
+  bool unclamped;      /* z may leave the codebook's range; logits always may */
+  double ema;          /* vq_settings.ema */
   bool trap;
 } vq_engine_config;
 
@@ -55,15 +62,17 @@ void vq_engine_watch(vq_engine *engine, vq_watch_fn watch, void *user);
 /* Cutouts rounded up to whole quanta. */
 int vq_engine_padded_cutouts(const vq_engine *engine);
 
-/* z in the engine's layout, [h,w,C]. Setting it resets Adam. */
+/* z, or logits, in the engine's layout, [h,w,C]: C is the codes' length, or their number. Setting it resets the optimizer, and the average. */
 int vq_engine_channels(const vq_engine *engine);
 vq_status vq_engine_set_z(vq_engine *engine, const vq_real *z);
 vq_status vq_engine_get_z(vq_engine *engine, vq_real *z);
 
 /* What the next step depends on besides the configuration and the targets; the arrays are z's size, [h,w,C]. */
 typedef struct vq_engine_state {
-  int64_t updates; /* since z was set */
+  int64_t updates; /* since the optimizer began */
   vq_real *z, *m, *v;
+  vq_real *average; /* NULL without an ema: the weighted sum of all z so far, of which there were */
+  int64_t averaged; /* so many */
 } vq_engine_state;
 vq_status vq_engine_get_state(vq_engine *engine, vq_engine_state *state); /* into the caller's arrays */
 vq_status vq_engine_set_state(vq_engine *engine, const vq_engine_state *state);
@@ -86,7 +95,10 @@ typedef struct vq_findings {
   vq_real *dz;       /* [h,w,C] */
 } vq_findings;
 
-/* Whose draws the augmentations of the next step take: 0 and 0 until it is said. */
+/* The optimizer forgets what it knows of earlier gradients. z stays. */
+vq_status vq_engine_restart_optimizer(vq_engine *engine);
+
+/* Whose draws the augmentations of the next step take, and its codes by logits: 0 and 0 until it is said. */
 void vq_engine_set_draws(vq_engine *engine, uint64_t seed, uint32_t step);
 
 /* How strongly z is pulled from now on: this times its mean squared distance. */
@@ -98,7 +110,7 @@ vq_status vq_engine_gradient(vq_engine *engine, const int32_t *boxes, vq_finding
 /* The same, and then one update with this learning rate. */
 vq_status vq_engine_step(vq_engine *engine, const int32_t *boxes, double lr, vq_findings *findings);
 
-/* The present z's picture, [H,W,3] in [0,1]. */
+/* The picture, [H,W,3] in [0,1], of the present z, of the average of all, or of the likeliest codes. */
 vq_status vq_engine_picture(vq_engine *engine, vq_real *picture);
 
 #endif

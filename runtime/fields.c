@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define MOST_SIDE    65536
 #define MOST_CUTOUTS 4096
@@ -67,18 +68,19 @@ static const char *start_file(const vq_settings *s)
   return s->start == VQ_START_FILE ? s->start_file : NULL;
 }
 
-static const char *const pull_names[] = {"start", "zero-decay"};
+static const char *const pull_names[] = {"start", "zero-decay", "zero"};
+#define PULLS 3
 
 static vq_status read_pull(vq_settings *s, const char *text)
 {
   const char *colon = strchr(text, ':'), *number = colon ? colon + 1 : text;
   int kind = VQ_PULL_START;
   double weight;
-  for (int i = 0; colon && i < 2; i++)
+  for (int i = 0; colon && i < PULLS; i++)
     if (strlen(pull_names[i]) == (size_t)(colon - text) && !strncmp(pull_names[i], text, (size_t)(colon - text)))
       kind = i, colon = NULL;
   if (colon || vq_number_read(number, &weight) || !(weight >= 0 && weight <= 1e6))
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not X, start:X or zero-decay:X with an X from 0 to 1e6", text);
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not X, start:X, zero:X or zero-decay:X with an X from 0 to 1e6", text);
   s->init_pull = (vq_pull)kind;
   s->init_weight = weight;
   return VQ_OK;
@@ -89,6 +91,32 @@ static void write_pull(const vq_settings *s, char *text, size_t bytes)
   char weight[32];
   vq_number_write(weight, sizeof weight, s->init_weight);
   snprintf(text, bytes, "%s:%s", pull_names[s->init_pull], weight);
+}
+
+static vq_status read_drops(vq_settings *s, const char *text)
+{
+  const char *colon = strchr(text, ':');
+  char first[24];
+  int64_t every = 0, drops = 0;
+  bool none = !strcmp(text, "none");
+  if (!none && colon && colon - text < (int)sizeof first) {
+    snprintf(first, sizeof first, "%.*s", (int)(colon - text), text);
+    if (vq_integer_read(first, &every) || vq_integer_read(colon + 1, &drops))
+      every = 0;
+  }
+  if (!none && !(every >= 1 && every <= 1000000000 && drops >= 1 && drops <= 1000000))
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is neither EVERY:TIMES, 50:5 say, nor none", text);
+  s->init_drop_every = every;
+  s->init_drops = drops;
+  return VQ_OK;
+}
+
+static void write_drops(const vq_settings *s, char *text, size_t bytes)
+{
+  if (s->init_drops)
+    snprintf(text, bytes, "%lld:%lld", (long long)s->init_drop_every, (long long)s->init_drops);
+  else
+    snprintf(text, bytes, "none");
 }
 
 /* ---- the table ---- */
@@ -105,6 +133,11 @@ static const vq_field fields[] = {
     {"seed", VQ_FIELD_SEED, AT(seed), .title = "the seed"},
     {"lr", VQ_FIELD_REAL, AT(lr), .most = 1000, .title = "the learning rate"},
     {"lr_schedule", VQ_FIELD_OWN, .title = "the schedule", .read = read_schedule, .write = write_schedule},
+    {"optimizer", VQ_FIELD_CHOICE, AT(optimizer), .choices = "adam|adamw|adagrad|adamax|rmsprop|radam", .title = "the optimizer"},
+    {"weight_decay", VQ_FIELD_REAL, AT(weight_decay), .most = 100, .title = "the weight decay"},
+    {"latent", VQ_FIELD_CHOICE, AT(latent), .choices = "z|logits", .title = "what is moved"},
+    {"z_clamp", VQ_FIELD_FLAG, AT(z_clamp), .title = "the clamp of z"},
+    {"ema", VQ_FIELD_REAL, AT(ema), .most = 0.999999, .title = "the average of z"},
     {"cutouts", VQ_FIELD_INT, AT(cutouts), .least = 1, .most = MOST_CUTOUTS, .title = "the number of cutouts"},
     {"cut_size", VQ_FIELD_RANGE, AT(cut_least), .most = 1, .title = "the range of the cutouts' sizes"},
     {"cut_power", VQ_FIELD_REAL, AT(cut_power), .most = 100, .title = "the cut power"},
@@ -112,6 +145,7 @@ static const vq_field fields[] = {
     {"augment", VQ_FIELD_TEXT, AT(augment), .title = "the augmentations"},
     {"tv_weight", VQ_FIELD_REAL, AT(tv_weight), .most = 1e6, .title = "the weight of the total variation"},
     {"init_weight", VQ_FIELD_OWN, .title = "what holds z", .read = read_pull, .write = write_pull},
+    {"init_drop", VQ_FIELD_OWN, .title = "the drops of what holds z", .read = read_drops, .write = write_drops},
     {"init", VQ_FIELD_OWN, .title = "the start", .read = read_start, .write = write_start, .file = start_file},
     {"fit", VQ_FIELD_CHOICE, AT(fit), .choices = "crop|pad|stretch", .title = "the fit"},
     {"gumbel_noise", VQ_FIELD_FLAG, AT(gumbel_noise), .title = "the noise of GumbelVQ's encoder"},
@@ -142,13 +176,13 @@ const vq_field *vq_field_find(const char *name)
 
 /* ---- words of a list ---- */
 
-/* The place of a word in "this|that"; -1. */
+/* The place of a word in "this|that", in letters of any case; -1. */
 static int place_of(const char *choices, const char *word, size_t length)
 {
   int place = 0;
   for (const char *p = choices;; place++) {
     size_t n = strcspn(p, "|");
-    if (n == length && !strncmp(p, word, n))
+    if (n == length && !strncasecmp(p, word, n))
       return place;
     if (!p[n])
       return -1;

@@ -18,6 +18,20 @@ const char *vq_version(void)
 
 /* ---- settings ---- */
 
+static vq_status check_latent(const vq_settings *s)
+{
+  if ((s->init_drops > 0) != (s->init_drop_every > 0) || s->init_drops < 0)
+    return vq_fail(VQ_ERR_ARGUMENT, "what holds z falls in %lld drops, every %lld steps: give both or neither",
+                   (long long)s->init_drops, (long long)s->init_drop_every);
+  if (s->latent == VQ_LATENT_Z)
+    return VQ_OK;
+  if (s->start != VQ_START_RANDOM)
+    return vq_fail(VQ_ERR_ARGUMENT, "logits (--latent logits) begin at random and have no other start: add --init random");
+  if (s->init_weight != 0)
+    return vq_fail(VQ_ERR_ARGUMENT, "--init-weight holds z, and a run of logits (--latent logits) has none");
+  return VQ_OK;
+}
+
 static vq_status check_settings(const vq_settings *s)
 {
   VQ_TRY(vq_fields_check(s));
@@ -25,6 +39,7 @@ static vq_status check_settings(const vq_settings *s)
     return vq_fail(VQ_ERR_ARGUMENT, "the last learning rate is %g and must be from 0 to 1000", s->lr_end);
   if (s->start == VQ_START_FILE && !s->start_file)
     return vq_fail(VQ_ERR_ARGUMENT, "the start is a file and none is named");
+  VQ_TRY(check_latent(s));
   vq_augment list[VQ_MOST_AUGMENTS];
   int augments;
   VQ_TRY(vq_fail_in(vq_augments_parse(list, &augments, s->augment), "augment"));
@@ -152,6 +167,11 @@ static vq_status engine_config(const vq_session *s, vq_engine_config *c)
       .tv_weight = set->tv_weight,
       .pull = set->init_weight != 0,
       .pull_to_start = set->init_pull == VQ_PULL_START,
+      .latent = set->latent,
+      .optimizer = set->optimizer,
+      .weight_decay = set->weight_decay,
+      .unclamped = !set->z_clamp,
+      .ema = set->ema,
       .trap = set->trap,
   };
   for (int i = 0; i < s->prompts; i++) {
@@ -181,7 +201,8 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
 static vq_status begin(vq_session *s)
 {
   VQ_TRY(vq_session_encode_pictures(s));
-  vq_real *z = calloc((size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine), sizeof *z);
+  size_t count = (size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine);
+  vq_real *z = calloc(count, sizeof *z);
   vq_status status =
       z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
   if (!status)
@@ -232,10 +253,20 @@ static double learning_rate(const vq_settings *s, int64_t done)
   return s->lr;
 }
 
+/* Drops of what holds z before it. The MSE notebook's: the first comes after step `every`, counted from 0, so after `every` + 1
+ * updates. */
+static int64_t drops_before(const vq_settings *s, int64_t done)
+{
+  int64_t drops = s->init_drops && done > 0 ? (done - 1) / s->init_drop_every : 0;
+  return drops < s->init_drops ? drops : s->init_drops;
+}
+
 /* How strongly z is held in it. */
 static double pull_weight(const vq_settings *s, int64_t done)
 {
   double weight = s->init_weight / 2;
+  if (s->init_drops)
+    weight *= (double)(s->init_drops - drops_before(s, done)) / (double)s->init_drops;
   return s->init_pull == VQ_PULL_ZERO_DECAY ? weight / (double)(2 * done + 1) : weight;
 }
 
@@ -254,11 +285,22 @@ static double seconds(void)
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
+/* The step looks at z itself, and at codes that it draws: a picture to show is another where it shows an average or the likeliest. */
+static bool shows_what_it_looks_at(const vq_session *s)
+{
+  return s->settings.latent == VQ_LATENT_Z && !(s->settings.ema > 0);
+}
+
 static vq_status take_step(vq_session *s, vq_step_report *report, vq_real *picture)
 {
   const vq_settings *set = &s->settings;
-  vq_findings found = {.picture = picture};
+  bool at_hand = shows_what_it_looks_at(s);
+  vq_findings found = {.picture = at_hand ? picture : NULL};
   double start = seconds();
+  if (picture && !at_hand)
+    VQ_TRY(vq_engine_picture(s->engine, picture));
+  if (s->step > 0 && drops_before(set, s->step) > drops_before(set, s->step - 1))
+    VQ_TRY(vq_engine_restart_optimizer(s->engine));
   vq_boxes_draw(s->boxes, set->cutouts, s->w * s->factor, s->h * s->factor, s->box_least, s->box_most,
                 set->cut_power, set->seed, (uint32_t)s->step);
   vq_engine_set_draws(s->engine, set->seed, (uint32_t)s->step);

@@ -53,7 +53,8 @@ static vq_status join_prompts(const vq_session *s, char **out)
     vq_number_write(stop, sizeof stop, stops ? p->stop : 0);
     used += (size_t)snprintf(title + used, bytes + 1 - used, "%s%s", used ? " | " : "", p->text);
     if (stops || strcmp(weight, "1"))
-      used += (size_t)snprintf(title + used, bytes + 1 - used, ":%s%s%s", weight, stops ? ":" : "", stops ? stop : "");
+      used +=
+          (size_t)snprintf(title + used, bytes + 1 - used, ":%s%s%s", weight, stops ? ":" : "", stops ? stop : "");
   }
   *out = title;
   return VQ_OK;
@@ -165,7 +166,12 @@ vq_status vq_session_save_picture(vq_session *s, const char *path, uint8_t *rgb,
 
 static vq_status make_snapshot(vq_session *s, vq_snapshot *snapshot)
 {
-  VQ_TRY(vq_snapshot_create(snapshot, s->h, s->w, vq_engine_channels(s->engine)));
+  *snapshot = (vq_snapshot){.h = s->h,
+                            .w = s->w,
+                            .channels = vq_engine_channels(s->engine),
+                            .logits = s->settings.latent == VQ_LATENT_LOGITS,
+                            .average = s->settings.ema > 0};
+  VQ_TRY(vq_snapshot_create(snapshot));
   VQ_TRY(describe(s, s->step, &snapshot->record));
   snapshot->step = s->step;
   return vq_engine_get_state(s->engine, &snapshot->state);
@@ -248,8 +254,9 @@ static vq_status take_up(vq_session *s, const vq_snapshot *snapshot)
     status = same_prompts(s, record);
   vq_record_free(record);
   VQ_TRY(status);
-  if (snapshot->h != s->h || snapshot->w != s->w || snapshot->channels != vq_engine_channels(s->engine))
-    return vq_fail(VQ_ERR_FORMAT, "its z has another shape than its settings say");
+  if (snapshot->h != s->h || snapshot->w != s->w || snapshot->channels != vq_engine_channels(s->engine) ||
+      snapshot->logits != (s->settings.latent == VQ_LATENT_LOGITS) || snapshot->average != (s->settings.ema > 0))
+    return vq_fail(VQ_ERR_FORMAT, "its arrays are not those of its settings");
   s->step = snapshot->step;
   return vq_engine_set_state(s->engine, &snapshot->state);
 }

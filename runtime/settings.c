@@ -19,6 +19,8 @@ void vq_settings_init(vq_settings *s)
       .steps = 500,
       .lr = 0.1,
       .lr_end = 0.1,
+      .weight_decay = 0.01,
+      .z_clamp = true,
       .cutouts = 64,
       .cut_power = 1,
       .cut_most = 1,

@@ -1,7 +1,8 @@
 /* snapshot.h -- a run's state as a safetensors file:
  *
- *   z, adam_m, adam_v   [1,C,h,w], PyTorch's layout: z alone is also a start, for --init
- *   metadata            kind "snapshot"; record (record.h); step; updates, of Adam; note, the caller's
+ *   z, adam_m, adam_v   [1,C,h,w], PyTorch's layout: z alone is also a start, for --init. In the place of z, logits, if it has those;
+ *                       m and v of whichever optimizer; and average, if pictures show one
+ *   metadata            kind "snapshot"; record (record.h); step; updates, of the optimizer; averaged; note, the caller's
  */
 #ifndef VQ_RUNTIME_SNAPSHOT_H
 #define VQ_RUNTIME_SNAPSHOT_H
@@ -10,13 +11,14 @@
 
 typedef struct vq_snapshot {
   int h, w, channels;
+  bool logits, average;  /* there are */
   vq_engine_state state; /* [h,w,C], the engine's layout */
   int64_t step;
   char *record, *note; /* owned; note may be NULL */
 } vq_snapshot;
 
-/* Arrays of that size, all else 0. To be freed also after an error. */
-vq_status vq_snapshot_create(vq_snapshot *out, int h, int w, int channels);
+/* Arrays of the size and the kinds that *snapshot says; all else in it is 0. To be freed also after an error. */
+vq_status vq_snapshot_create(vq_snapshot *snapshot);
 void vq_snapshot_free(vq_snapshot *snapshot);
 
 /* Whole or not at all. VQ_ERR_WRITE */

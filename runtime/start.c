@@ -122,11 +122,23 @@ static vq_status paint(const vq_settings *s, int width, int height, vq_real *pix
   return vq_fail(VQ_ERR_ARGUMENT, "there is no start number %d", (int)s->start);
 }
 
+/* Crowson's torch.randn. */
+static void random_logits(const vq_settings *s, const vq_network *vqgan, int64_t tokens, vq_real *z)
+{
+  int64_t count = tokens * vq_network_vqgan(vqgan)->n_embed;
+  for (int64_t i = 0; i < count; i++)
+    z[i] = (vq_real)vq_rng_normal(s->seed, VQ_RNG_CODES, UINT32_MAX, (uint64_t)i);
+}
+
 vq_status vq_start_make(const vq_settings *s, const vq_network *vqgan, int h, int w, vq_real *z)
 {
   int f = vq_vqgan_factor(vq_network_vqgan(vqgan)), width = w * f, height = h * f;
   vq_latent latent;
   vq_status status;
+  if (s->latent == VQ_LATENT_LOGITS) {
+    random_logits(s, vqgan, (int64_t)h * w, z);
+    return VQ_OK;
+  }
   if (s->start == VQ_START_RANDOM)
     return random_tokens(s, vqgan, (int64_t)h * w, z);
   if (s->start == VQ_START_FILE && is_latent(s->start_file)) {

@@ -108,7 +108,7 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--optimizer", "--cutout-chunk", "--ema", "--mask", "--zoom-scale", "--zoom", "--preview", "--print-tape",
+      "--cutout-chunk", "--mask", "--zoom-scale", "--zoom", "--preview", "--print-tape",
   };
   static const char *const subcommands[] = {"batch", "doctor"};
   char want[96];

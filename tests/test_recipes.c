@@ -58,7 +58,7 @@ Test(recipes, are_settings)
   int count, fields;
   const vq_recipe *recipe = vq_recipes(&count);
   vq_fields(&fields);
-  cr_assert(count == 4);
+  cr_assert(count == 6);
   for (int i = 0; i < count; i++) {
     vq_settings s;
     vq_augment list[VQ_MOST_AUGMENTS];
@@ -71,6 +71,47 @@ Test(recipes, are_settings)
       vq_field_write(vq_field_find(r->field), &s, text, sizeof text);
       cr_expect_str_eq(text, r->value, "%s, %s: %s", recipe[i].name, r->field, text);
     }
+  }
+}
+
+/* --explain tells every setting that there is, each once; given as options they are the recipe. */
+Test(recipes, explained_they_are_options, .init = scratch_create, .fini = scratch_remove)
+{
+  int count, fields;
+  const vq_recipe *recipe = vq_recipes(&count);
+  const vq_field *field = vq_fields(&fields);
+  for (int i = 0; i < count; i++) {
+    said s = TOOL_OK("--recipe", recipe[i].name, "--explain", TINY, "--seed", "3");
+    vq_settings by_recipe, by_text;
+    vq_settings_init(&by_recipe);
+    vq_settings_init(&by_text);
+    cr_assert(!vq_recipe_apply(&recipe[i], &by_recipe) && !vq_field_read(vq_field_find("seed"), &by_recipe, "3"));
+    char *line[128];
+    int lines = 0;
+    for (char *p = strtok(s.out, "\n"); p && lines < 128; p = strtok(NULL, "\n"))
+      line[lines++] = p;
+    for (int f = 0; f < fields; f++) {
+      char a[VQ_FIELD_BYTES], b[VQ_FIELD_BYTES], value[VQ_FIELD_BYTES] = "";
+      int told = 0;
+      for (int k = 0; k < lines; k++) {
+        char name[64] = "";
+        char *text = line[k] + (strncmp(line[k], "# ", 2) ? 0 : 2);
+        bool comment = text != line[k];
+        if (sscanf(text, "--%63s %4095s", name, value) < 1 || vq_field_find(name) != &field[f])
+          continue;
+        told++;
+        if (!comment)
+          cr_expect(!vq_field_read(&field[f], &by_text, strdup(strcmp(name, "gumbel-noise") ? value : "yes")), "%s: %s",
+                    line[k], vq_error_message());
+      }
+      cr_expect(told == 1, "%s tells %s %d times", recipe[i].name, field[f].name, told);
+      vq_field_write(&field[f], &by_recipe, a, sizeof a);
+      vq_field_write(&field[f], &by_text, b, sizeof b);
+      if (!*a && !strcmp(b, "none")) /* of augmentations: the same */
+        *b = 0;
+      cr_expect_str_eq(a, b, "%s: %s is %s, by its explanation %s", recipe[i].name, field[f].name, a, b);
+    }
+    forget(&s);
   }
 }
 
@@ -94,7 +135,7 @@ static void make(const char *recipe, const char *threads, const char *to)
 
 Test(recipes, make_the_same_picture_again, .init = scratch_create, .fini = scratch_remove)
 {
-  static const char *const names[] = {"notebook", "crowson", "nerdyrodent"};
+  static const char *const names[] = {"notebook", "crowson", "nerdyrodent", "mse", "codebook"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     make(names[i], "1", "one.png");
     make(names[i], "3", "three.png");
@@ -120,6 +161,11 @@ Test(recipes, options_override, .init = scratch_create, .fini = scratch_remove)
   remove(in_scratch("a.png"));
   s = TOOL_OK("--recipe", "nerdyrodent", "--explain");
   cr_expect(strstr(s.out, "--cut-method whole") && strstr(s.out, "perspective:0.7:strength=0.7"), "%s", s.out);
+  forget(&s);
+  s = TOOL_OK("--recipe", "mse", "--explain", TINY, "--lr", "0.5", "--quality", "80", "--init", "a picture.png");
+  cr_expect(strstr(s.out, "--init-drop 50:5") && strstr(s.out, "--lr 0.5    # given, in the place of the recipe's") &&
+                strstr(s.out, "--quality 80") && strstr(s.out, "--init 'a picture.png'") && strstr(s.out, "# --seed"),
+            "%s", s.out);
   forget(&s);
   s = TOOL("a cat", TINY, "--recipe", "soup");
   cr_expect(s.status == 2 && strstr(s.err, "\"soup\" is no recipe"), "%d %s", s.status, s.err);

@@ -19,6 +19,8 @@ static const char *changed(const vq_field *f, vq_settings *s, const vq_settings 
                                       "0.5",
                                       "18446744073709551615",
                                       "yes",
+                                      "no",
+                                      "50:5",
                                       "17x33",
                                       "0.1:0.9",
                                       "cosine:0.1",

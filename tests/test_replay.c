@@ -33,7 +33,7 @@ static void wait_a_little(void)
 /* ---- replay ---- */
 
 /* One row a run whose picture must come back, byte for byte. */
-static const char *const runs[][16] = {
+static const char *const runs[][20] = {
     {"a cat", "-n", "3", "--seed", "5"},
     {"a cat:2:0.1 | fog:-0.5", "a \"dog\", \xc3\xbc\\: \\|", "-n", "2", "-s", "17x31", "--seed",
      "18446744073709551615"},
@@ -43,6 +43,11 @@ static const char *const runs[][16] = {
     {"a cat", "-n", "2", "--init", "pixels"},
     {"a cat", "-n", "2", "--init", "start.png", "--fit", "pad"},
     {"a cat", "-n", "0"},
+    {"a cat", "-n", "3", "--optimizer", "adamw", "--weight-decay", "0.3"},
+    {"a cat", "-n", "3", "--optimizer", "Adagrad", "--z-clamp", "no"},
+    {"a cat", "-n", "3", "--optimizer", "adamax", "--ema", "0.9"},
+    {"a cat", "-n", "7", "--optimizer", "radam", "--init-weight", "zero:1.5", "--init-drop", "2:2"},
+    {"a cat", "-n", "3", "--optimizer", "rmsprop", "--latent", "logits", "--init", "random", "--seed", "7"},
 };
 
 Test(replay, gives_the_same_bytes)
@@ -58,7 +63,7 @@ Test(replay, gives_the_same_bytes)
     int n = 0;
     while (words[n])
       n++;
-    for (int k = 0; k < 16 && runs[i][k]; k++)
+    for (int k = 0; k < 20 && runs[i][k]; k++)
       words[n++] = runs[i][k];
     said s = tool_ok(tool_run(NULL, words), runs[i][0]);
     forget(&s);
@@ -240,6 +245,50 @@ Test(replay, a_run_that_was_killed_ends_in_the_same_bytes)
   s = TOOL_OK("replay", "a.png", TINY, "-o", "again.png");
   cr_expect(same_bytes("whole.png", "again.png"), "of a run that was resumed");
   forget(&s);
+}
+
+/* What else a run may carry from step to step: the state of each optimizer, drops, an average, logits. */
+static const char *const carried[][12] = {
+    {"--optimizer", "adamw", "--weight-decay", "0.3"},
+    {"--optimizer", "adagrad"},
+    {"--optimizer", "adamax", "--z-clamp", "no"},
+    {"--optimizer", "rmsprop", "--ema", "0.8"},
+    {"--optimizer", "radam"},
+    {"--init-weight", "zero:1.5", "--init-drop", "2:3", "--lr", "0.5"},
+    {"--init-weight", "start:1.5", "--init-drop", "4:1"},
+    {"--latent", "logits", "--init", "random", "--ema", "0.5"},
+    {"--recipe", "mse", "--cutouts", "2"},
+    {"--recipe", "codebook", "--cutouts", "2"},
+};
+
+Test(replay, what_a_run_carries_is_resumed)
+{
+  for (size_t i = 0; i < sizeof carried / sizeof *carried; i++) {
+    const char *words[40] = {"a cat", QUICK, "--seed", "5", "--save-every", "0", "--progress", "none"};
+    int n = 0;
+    while (words[n])
+      n++;
+    for (int k = 0; carried[i][k]; k++)
+      words[n++] = carried[i][k];
+    int more = n;
+    const char *whole[] = {"-n", "9", "-o", "whole.png"}, *part[] = {"-n", "5", "-o", "part.png", "--snapshot", "s"};
+    for (int k = 0; k < 4; k++)
+      words[more + k] = whole[k];
+    said s = tool_ok(tool_run(NULL, words), carried[i][1]);
+    forget(&s);
+    for (int k = 0; k < 6; k++)
+      words[more + k] = part[k];
+    s = tool_ok(tool_run(NULL, words), carried[i][1]);
+    forget(&s);
+    s = TOOL_OK("resume", "s", "-n", "9", "-o", "resumed.png");
+    cr_expect(same_bytes("whole.png", "resumed.png"), "%s %s", carried[i][0], carried[i][1]);
+    cr_expect(!same_bytes("part.png", "resumed.png"), "%s %s: four more steps do nothing", carried[i][0], carried[i][1]);
+    forget(&s);
+    remove(in_scratch("whole.png"));
+    remove(in_scratch("part.png"));
+    remove(in_scratch("resumed.png"));
+    remove(in_scratch("s"));
+  }
 }
 
 /* The library's own: a falling learning rate goes on falling from where it was. */

@@ -19,6 +19,15 @@ Test(sense, contradictions_have_a_sentence_each)
       {{"a", "--cut-power", "2", "--cut-size", "0.5:0.5"}, "they are the same"},
       {{"a", "-n", "-1", "--lr-schedule", "linear:0"}, "an endless"},
       {{"a", "--lr", "0"}, "nothing would ever change"},
+      {{"a", "--weight-decay", "0.1"}, "adamw's"},
+      {{"a", "--z-clamp", "no", "--latent", "logits", "--init", "random"}, "has no z"},
+      {{"a", "--latent", "logits", "--init", "gray"}, "begin at random"},
+      {{"a", "--latent", "logits", "--init-weight", "1"}, "has none"},
+      {{"a", "--init-drop", "5:2"}, "nothing holds it"},
+      {{"a", "--init-drop", "5:2", "--init-weight", "zero-decay:1"}, "falls by itself"},
+      {{"a", "--init-drop", "5"}, "EVERY:TIMES"},
+      {{"a", "--optimizer", "adamp"}, "is none of adam|"},
+      {{"a", "--ema", "1"}, "0.999999"},
       {{"a", "--snapshot-every", "5"}, "no snapshot is asked for"},
       {{"a", "--video-every", "5"}, "none is asked for"},
       {{"a", "--fps", "5"}, "none is asked for"},
@@ -63,7 +72,7 @@ Test(sense, runs_of_every_kind_of_prompt_are_replayed)
   forget(&s);
   s = TOOL_OK("generate", QUICK, "dawn | mist ^ dusk:2", "the sea", "--image-prompt", "seen.png", "--phase-every", "2", "-n",
               "5", "--seed", "4", "-o", "phases.png", "--save-every", "1", "--init-weight", "zero-decay:0.5");
-  cr_expect(strstr(s.err, "\"dusk\"  weight 2, phase 2") && strstr(s.err, " + start ") && strstr(s.err, "prompts -, -, "),
+  cr_expect(strstr(s.err, "\"dusk\"  weight 2, phase 2") && strstr(s.err, " + init ") && strstr(s.err, "prompts -, -, "),
             "%s", s.err);
   forget(&s);
   static const char *const made[] = {"alone.png", "phases.png"};

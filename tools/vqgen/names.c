@@ -6,8 +6,7 @@
 #include <string.h>
 
 const char *const names_later_options =
-    "optimizer|noise|cutout-chunk|ema|mask|"
-    "zoom|preview|print-tape";
+    "cutout-chunk|mask|zoom|preview|print-tape";
 
 const char *const names_later_commands = "batch|doctor";
 
@@ -39,7 +38,7 @@ static const struct {
     {"-cutp", "--cut_power", "--cut-power X"},
     {NULL, "--cut_pow", "--cut-power X"},
     {"-sd", NULL, "--seed N"},
-    {"-opt", "--optimiser", LATER("--optimizer")},
+    {"-opt", "--optimiser", "--optimizer NAME"},
     {"-vid", NULL, "--video FILE"},
     {"-vl", "--video_length", "--fps X"},
     {"-ofps", "--output_video_fps", "--fps X"},

@@ -187,7 +187,7 @@ void progress_clear(progress *p)
 void progress_start(progress *p, const request *r, const char *output)
 {
   const vq_settings *s = &r->settings;
-  char schedule[64], steps[32] = "until stopped";
+  char schedule[64], optimizer[32], steps[32] = "until stopped";
   vq_field_write(vq_field_find("lr_schedule"), s, schedule, sizeof schedule);
   if (s->steps >= 0)
     snprintf(steps, sizeof steps, "%lld steps", (long long)s->steps);
@@ -201,8 +201,9 @@ void progress_start(progress *p, const request *r, const char *output)
       fprintf(stderr, ", stop %g", r->prompt[i].stop);
     fputc('\n', stderr);
   }
-  fprintf(stderr, "picture  %dx%d, %s, %d cutouts, lr %g %s\n", s->width, s->height, steps, s->cutouts, s->lr,
-          schedule);
+  vq_field_write(vq_field_find("optimizer"), s, optimizer, sizeof optimizer);
+  fprintf(stderr, "picture  %dx%d, %s, %d cutouts, %s%slr %g %s\n", s->width, s->height, steps, s->cutouts,
+          s->optimizer == VQ_ADAM ? "" : optimizer, s->optimizer == VQ_ADAM ? "" : ", ", s->lr, schedule);
   fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, request_given(r, "seed") || r->origin.path ? "" : " (drawn)");
   fprintf(stderr, "networks %s, %s\n", s->vqgan, s->clip);
   fprintf(stderr, "output   %s\n", output);
@@ -251,7 +252,7 @@ void progress_losses(progress *p, const vq_step_report *r)
   if (r->tv_loss != 0)
     fprintf(stderr, " + total variation %.4f", r->tv_loss);
   if (r->init_loss != 0)
-    fprintf(stderr, " + start %.4f", r->init_loss);
+    fprintf(stderr, " + init %.4f", r->init_loss);
   fputc('\n', stderr);
 }
 

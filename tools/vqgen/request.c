@@ -117,30 +117,47 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        "write the picture of each step there, 000000.png, 000001.png ..."},
       {0, "video", "FILE", set_text, &r->video,
        "make a video of them, by ffmpeg: .mp4, .mkv, .mov, .webm, .gif; or an animated PNG without it: .apng"},
-      {0, "video-every", "N", set_video_every, r, "frames and video show every N-th step, and the last",
-       "1", 1, 1e9},
+      {0, "video-every", "N", set_video_every, r, "frames and video show every N-th step, and the last", "1", 1,
+       1e9},
       {0, "fps", "X", set_number, &r->fps, "frames a second", "10 to 30, as 15 seconds want", 0.01, 600},
       {0, "snapshot", "FILE", set_text, &r->snapshot,
        "write all that `vqgen resume FILE` needs to go on, and again at the end"},
       {0, "snapshot-every", "N", set_snapshot_every, r, "so often", "100", 1, 1e9},
       {.help = "How it is searched:"},
       {0, "recipe", "NAME", set_text, &r->recipe,
-       "begin with the settings of another tool: notebook, crowson, nerdyrodent; own: the networks' own", "own"},
-      {.name = "explain", .set = set_flag, .to = &r->explain, .help = "tell what the recipe sets, and stop"},
-      FIELD(0, "lr", "X", "Adam's learning rate"),
+       "begin with the settings of another tool: notebook, crowson, nerdyrodent, mse, codebook; own: the networks' "
+       "own",
+       "own"},
+      {.name = "explain",
+       .set = set_flag,
+       .to = &r->explain,
+       .help = "tell every setting that the recipe makes, and stop"},
+      FIELD(0, "lr", "X", "learning rate"),
       FIELD(0, "lr-schedule", "constant|linear:END|cosine:END", "constant, or falling to END after the last step"),
+      FIELD(0, "optimizer", "adam|adamw|adagrad|adamax|rmsprop|radam", "what moves z"),
+      FIELD(0, "weight-decay", "X", "adamw's"),
+      FIELD(0, "latent", "z|logits",
+            "what is moved: vectors, of which the nearest codes are decoded; or a logit of each code, by which "
+            "codes are drawn"),
+      FIELD(0, "z-clamp", "yes|no", "hold z to the codebook's range"),
+      FIELD(0, "ema", "X", "pictures show the average of all z, of which X stays at each step; 0: z itself"),
       FIELD(0, "cutouts", "N", "parts of the picture that CLIP sees at each step"),
       FIELD(0, "cut-size", "LEAST:MOST",
             "their sides, as parts of the shorter side; LEAST 0: CLIP's own size in pixels"),
       FIELD(0, "cut-power", "X", "above 1 there are more small ones"),
       FIELD(0, "cut-method", "pool|lanczos|whole",
-            "how they come to CLIP's size; whole: no parts, the whole picture pooled, which --augment then makes different"),
+            "how they come to CLIP's size; whole: no parts, the whole picture pooled, which --augment then makes "
+            "different"),
       FIELD(0, "augment", "LIST",
-            "what is done to each cutout, NAME[:PROBABILITY][:KEY=VALUE...],...: flip, sharpness, affine, rotation, perspective, jitter, "
+            "what is done to each cutout, NAME[:PROBABILITY][:KEY=VALUE...],...: flip, sharpness, affine, "
+            "rotation, perspective, jitter, "
             "erase, noise, clamp; none. --recipe notebook --explain shows one"),
       FIELD(0, "tv-weight", "X", "weight of the total variation: against speckle"),
       FIELD(0, "init-weight", "[KIND:]X",
-            "hold z by its squared distance: start:X, to where it began; zero-decay:X, to 0, less and less"),
+            "hold z by its squared distance: start:X, to where it began; zero:X, to 0; zero-decay:X, to 0, less "
+            "and less"),
+      FIELD(0, "init-drop", "EVERY:TIMES",
+            "let it fall to nothing in so many drops, one every so many steps; at each the optimizer begins anew"),
       FIELD(0, "init", "random|gray|pixels|gradient|FILE",
             "where it begins; FILE is a picture, or what `vqgen encode` has written"),
       FIELD(0, "fit", "crop|pad|stretch", "how a picture of another shape begins"),
@@ -151,9 +168,11 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
       {.help = "What it is to show, besides texts:"},
       {0, "image-prompt", "IMAGE[:W[:STOP]]", set_words, &r->images,
        "a picture to look like, by its own cutouts; again for more"},
-      {0, "noise-prompt", "SEED[:W[:STOP]]", set_words, &r->noises, "a random direction of CLIP's space; again for more"},
+      {0, "noise-prompt", "SEED[:W[:STOP]]", set_words, &r->noises,
+       "a random direction of CLIP's space; again for more"},
       FIELD(0, "phase-every", "N",
-            "with phases, \"dawn ^ noon ^ dusk\": the steps of each; after the last comes the first. Pictures and noise stay"),
+            "with phases, \"dawn ^ noon ^ dusk\": the steps of each; after the last comes the first. Pictures and "
+            "noise stay"),
       {.help = "With what:"},
       {0, "vqgan", "FILE|NAME", set_network, &r->network.vqgan, "the VQGAN, converted or as published", s->vqgan},
       {0, "clip", "FILE|NAME", set_network, &r->network.clip, "the CLIP, converted or as published", s->clip},
@@ -304,25 +323,52 @@ static vq_status begin_with(const char *name, vq_settings *s)
   return vq_recipe_apply(recipe, s);
 }
 
-/* As options, so that they can be copied; NULL: what recipes there are. */
-static vq_status explain(const char *name)
+static void list_recipes(void)
+{
+  int count;
+  const vq_recipe *recipe = vq_recipes(&count);
+  for (int i = 0; i < count; i++)
+    printf("%-12s %d  %s\n", recipe[i].name, recipe[i].version, recipe[i].summary);
+}
+
+/* A field's setting as the option that says it, or, where none says what it is, in a comment. */
+static void print_setting(const request *r, const vq_field *field, const char *why)
+{
+  char name[64], text[VQ_FIELD_BYTES];
+  const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-";
+  snprintf(name, sizeof name, "%s", field->name);
+  for (char *c = name; *c; c++)
+    *c = *c == '_' ? '-' : *c;
+  vq_field_write(field, &r->settings, text, sizeof text);
+  if (!strcmp(name, "seed") && !request_given(r, "seed"))
+    printf("# --seed    drawn for each run\n");
+  else if (!strcmp(name, "model-name") && !*text)
+    printf("# --model-name    as the VQGAN is called\n");
+  else if (!strcmp(name, "gumbel-noise"))
+    printf("%s--gumbel-noise%s\n", strcmp(text, "yes") ? "# " : "", strcmp(text, "yes") ? "    no" : "");
+  else
+    printf(text[strspn(text, plain)] ? "--%s '%s'%s%s\n" : "--%s %s%s%s\n", name, *text ? text : "none",
+           why ? "    # " : "", why ? why : "");
+}
+
+/* Every setting, as options that can be copied: what the recipe says, and what it leaves as networks and options have it. */
+static vq_status explain(const request *r)
 {
   const vq_recipe *recipe;
   int count;
-  if (!name) {
-    recipe = vq_recipes(&count);
-    for (int i = 0; i < count; i++)
-      printf("%-12s %d  %s\n", recipe[i].name, recipe[i].version, recipe[i].summary);
-    return VQ_OK;
-  }
-  VQ_TRY(vq_recipe_find(&recipe, name));
+  const vq_field *field = vq_fields(&count);
+  VQ_TRY(vq_recipe_find(&recipe, r->recipe));
   printf("# %s, version %d: %s\n", recipe->name, recipe->version, recipe->summary);
-  for (const vq_recipe_setting *s = recipe->setting; s->field; s++) {
-    char name_of[64];
-    snprintf(name_of, sizeof name_of, "%s", s->field);
-    for (char *c = name_of; *c; c++)
-      *c = *c == '_' ? '-' : *c;
-    printf("--%s %s%s%s\n", name_of, *s->value ? s->value : "none", s->why ? "    # " : "", s->why ? s->why : "");
+  for (const vq_recipe_setting *s = recipe->setting; s->field; s++)
+    print_setting(r, vq_field_find(s->field),
+                  request_given(r, s->field) ? "given, in the place of the recipe's" : s->why);
+  printf("# left as the networks, or options here, have it\n");
+  for (int i = 0; i < count; i++) {
+    const vq_recipe_setting *s = recipe->setting;
+    while (s->field && strcmp(s->field, field[i].name))
+      s++;
+    if (!s->field)
+      print_setting(r, &field[i], NULL);
   }
   return VQ_OK;
 }
@@ -415,10 +461,15 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
     *status = EXIT_DONE;
     return false;
   }
-  if (!read && r->explain) {
-    *status = tool_end(c, explain(r->recipe));
+  if (!read && r->explain && !r->recipe) {
+    list_recipes();
     request_clear(r);
+    *status = EXIT_DONE;
     return false;
+  }
+  if (!read && r->explain && loaded) { /* without networks: without what they would say */
+    set_defaults(r);
+    loaded = VQ_OK;
   }
   r->words.count = r->images.count = r->noises.count = 0;
   if (!loaded && r->recipe)
@@ -427,6 +478,11 @@ bool request_read_over(request *r, request_origin_fn open, const command *c, int
     loaded = origin_settings(&r->origin, &r->settings);
   if (!loaded)
     loaded = with_table(r, c, argc, argv, false, &question);
+  if (!loaded && r->explain) {
+    *status = tool_end(c, explain(r));
+    request_clear(r);
+    return false;
+  }
   if (!loaded)
     loaded = complete(r);
   if (!loaded)

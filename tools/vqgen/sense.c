@@ -58,6 +58,21 @@ static vq_status check_steps(const request *r)
   return VQ_OK;
 }
 
+static vq_status check_moving(const request *r)
+{
+  const vq_settings *s = &r->settings;
+  if (request_given(r, "weight_decay") && s->optimizer != VQ_ADAMW)
+    return vq_fail(VQ_ERR_ARGUMENT, "--weight-decay is adamw's, and z is moved by another: add --optimizer adamw");
+  if (request_given(r, "z_clamp") && s->latent == VQ_LATENT_LOGITS)
+    return vq_fail(VQ_ERR_ARGUMENT, "--z-clamp holds z to the codebook's range, and a run of logits (--latent logits) has no z");
+  if (request_given(r, "init_drop") && s->init_drops && s->init_weight == 0)
+    return vq_fail(VQ_ERR_ARGUMENT, "--init-drop says how what holds z lets go, and nothing holds it: add --init-weight");
+  if (s->init_drops && s->init_weight != 0 && s->init_pull == VQ_PULL_ZERO_DECAY)
+    return vq_fail(VQ_ERR_ARGUMENT, "--init-weight zero-decay:X falls by itself, and --init-drop is for those that do not: "
+                                    "start:X, zero:X, or --init-drop none");
+  return VQ_OK;
+}
+
 /* What belongs to an option that is not there. */
 static vq_status check_companions(const request *r)
 {
@@ -77,5 +92,6 @@ vq_status request_check(const request *r)
   VQ_TRY(check_start(r));
   VQ_TRY(check_cutouts(r));
   VQ_TRY(check_steps(r));
+  VQ_TRY(check_moving(r));
   return check_companions(r);
 }
