@@ -57,7 +57,7 @@ static void expect_every_op(said s)
     cr_expect(lists(rows, *op, "forward"), "%s is not in the list", (*op)->name);
     cr_expect(lists(rows, *op, "backward") == !!(*op)->backward, "%s backward", (*op)->name);
   }
-  cr_expect(lists(rows, &vq_op_adam_clamp, "forward"));
+  cr_expect(lists(rows, &vq_op_adam_clamp, "forward") && lists(rows, &vq_op_optimise, "forward"));
   json_decref(rows);
   forget(&s);
 }

@@ -12,7 +12,7 @@ struct bench_call {
   vq_attr attr;
   vq_kernels by;
   bool reals, backward,
-      in_place; /* in_place: Adam, whose output is its first input and which reads that one's gradient */
+      in_place; /* in_place: an optimiser, whose output is its first input and which reads that one's gradient */
   unsigned wants;
 };
 
@@ -179,7 +179,7 @@ vq_status bench_call_create(bench_call **out, vq_device *device, const vq_op *op
   b->backward = c->backward;
   b->attr = c->attr;
   b->call = (vq_call){.device = device, .attr = &b->attr};
-  b->in_place = !strcmp(op->name, "adam_clamp");
+  b->in_place = !strcmp(op->name, "adam_clamp") || !strcmp(op->name, "optimise");
   bool cast = !strcmp(op->name, "cast");
   b->reals = reals && !cast;
   if (cast)

@@ -10,10 +10,10 @@
 /* Values on the host: as the shapes' types say, F32 for the real type of any build. What a case does not have is NULL. */
 typedef struct bench_data {
   void *in[VQ_IN];
-  float *dy; /* and, for Adam, z's gradient */
+  float *dy; /* and, for an optimiser, z's gradient */
 } bench_data;
 
-/* What a call gives: gradients by input, the output at [VQ_IN]; Adam: its moments in [1] and [2]. NULL: nothing there. */
+/* What a call gives: gradients by input, the output at [VQ_IN]; an optimiser: its moments in [1] and [2]. NULL: nothing there. */
 typedef struct bench_result {
   int64_t count[VQ_IN + 1];
   double *value[VQ_IN + 1];

@@ -115,6 +115,8 @@ static void append_shape(line *l, const vq_shape *s)
     append(l, "%s%" PRId64, i > from ? "x" : "", s->dim[i]);
 }
 
+static const char *const optimisers[VQ_OPTIMISERS] = {"adamw", "adagrad", "adamax", "rmsprop", "radam"};
+
 /* What the two shapes do not tell. */
 static void append_marks(line *l, const bench_case *c)
 {
@@ -124,6 +126,10 @@ static void append_marks(line *l, const bench_case *c)
     append(l, " k%" PRId64, c->in[weight].shape.dim[1]);
   if (op == &vq_op_attention)
     append(l, " h%" PRId64 "%s", c->attr.i[0], c->attr.i[1] ? " causal" : "");
+  if (op == &vq_op_optimise)
+    append(l, " %s", optimisers[c->attr.i[0]]);
+  if (op == &vq_op_choose)
+    append(l, c->in[1].there ? " drawn" : " largest");
   if (op == &vq_op_nearest || op == &vq_op_quantise || op == &vq_op_embed)
     append(l, " of %" PRId64, c->in[1].shape.dim[0]);
   if ((op == &vq_op_linear && c->in[3].there) || (op == &vq_op_norm_act_conv && c->in[5].there))
@@ -152,6 +158,11 @@ const char *bench_case_text(char *text, size_t bytes, const bench_case *c)
   return text;
 }
 
+bool bench_is_update(const vq_op *op)
+{
+  return op == &vq_op_adam_clamp || op == &vq_op_optimise;
+}
+
 const char *bench_case_dtype(const bench_case *c)
 {
   const char *first = NULL;
@@ -174,9 +185,12 @@ static bool is_first(const bench_case *c, int i)
 /* Rows that are not asked for are not read. */
 static double bytes_read(const bench_case *c, int i)
 {
-  bool gathered =
-      ((c->op == &vq_op_quantise || c->op == &vq_op_embed) && i == 1) || (c->op == &vq_op_take_row && i == 0);
+  bool codes = c->op == &vq_op_soft_quantise && !c->backward;
+  bool gathered = ((codes || c->op == &vq_op_quantise || c->op == &vq_op_embed) && i == 1) ||
+                  (c->op == &vq_op_take_row && i == 0);
   double all = (double)vq_shape_bytes(&c->in[i].shape), asked = (double)vq_shape_bytes(&c->out);
+  if (codes && i == 0) /* only the gradient asks for the logits */
+    return 0;
   return gathered && asked < all ? asked : all;
 }
 
@@ -194,7 +208,7 @@ double bench_case_bytes(const bench_case *c)
       bytes += bytes_read(c, i);
   if (reads & VQ_READS_OUT)
     bytes += (double)vq_shape_bytes(&c->out);
-  if (c->op == &vq_op_adam_clamp) /* z's gradient is read; m and v are written */
+  if (bench_is_update(c->op)) /* z's gradient is read; m and v are written */
     bytes += 3 * (double)vq_shape_bytes(&c->out);
   return bytes;
 }

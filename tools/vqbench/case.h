@@ -54,6 +54,9 @@ void bench_record(void *user, const vq_op *op, const vq_call *call, bool backwar
 /* "256x256x128 > 256x256x128 k3 +skip": sizes without a leading 1; what of the attributes counts. Returns text. */
 const char *bench_case_text(char *text, size_t bytes, const bench_case *c);
 
+/* Whether an op is an optimiser's update: it changes its first three inputs in place, and reads the first one's gradient. */
+bool bench_is_update(const vq_op *op);
+
 /* The type that it computes in: "bf16" where anything is, "f32". */
 const char *bench_case_dtype(const bench_case *c);
 

@@ -59,7 +59,7 @@ static bool fill_ids(const bench_case *c, int i, uint64_t seed, void *host)
   const vq_shape *first = &c->in[0].shape;
   if (c->in[i].shape.dtype != VQ_I32)
     return false;
-  if (c->op == &vq_op_quantise || c->op == &vq_op_embed || c->op == &vq_op_soft_quantise)
+  if (c->op == &vq_op_quantise || c->op == &vq_op_soft_quantise || c->op == &vq_op_embed)
     below(host, count, seed, c->in[1].shape.dim[0]);
   else if (c->op == &vq_op_take_row || c->op == &vq_op_cross_entropy)
     below(host, count, seed, first->dim[1]);
@@ -136,11 +136,14 @@ static void fill_keys(int64_t rows, int32_t *key)
 }
 
 /* z, m, v, what changes with the step, and the range. */
-static void fill_adam(int i, int64_t count, uint64_t seed, float *host)
+static void fill_update(const bench_case *c, int i, int64_t count, uint64_t seed, float *host)
 {
-  vq_real par[2];
+  vq_real par[3] = {0};
   bench_normals(host, count, seed, 0, i == 0 ? 1 : 0.01);
-  vq_adam_parameters(par, 0.1, 10);
+  if (c->op == &vq_op_optimise)
+    vq_optimiser_parameters(par, (vq_optimiser)c->attr.i[0], 0.1, 0.01, 10);
+  else
+    vq_adam_parameters(par, 0.1, 10);
   for (int64_t e = 0; e < count; e++)
     if (i == 2)
       host[e] *= host[e];
@@ -163,12 +166,13 @@ static void fill_reals(const bench_case *c, int i, uint64_t seed, float *host)
 {
   const bench_input *in = &c->in[i];
   int64_t count = vq_shape_count(&in->shape);
-  bool matrix = in->frozen && in->shape.rank > 1 && c->op != &vq_op_nearest && c->op != &vq_op_quantise;
-  if (c->op == &vq_op_adam_clamp)
-    fill_adam(i, count, seed, host);
-  else if (i == 0 && sees_a_picture(c->op))
-    uniforms(host, count, seed, 0, 1);
+  bool matrix = in->frozen && in->shape.rank > 1 && c->op != &vq_op_nearest && c->op != &vq_op_quantise &&
+                c->op != &vq_op_soft_quantise;
+  if (bench_is_update(c->op))
+    fill_update(c, i, count, seed, host);
   else if (c->op == &vq_op_choose && i == 1)
+    uniforms(host, count, seed, 0, 1);
+  else if (i == 0 && sees_a_picture(c->op))
     uniforms(host, count, seed, 0, 1);
   else if (c->op == &vq_op_sharpen || c->op == &vq_op_noise)
     uniforms(host, count, seed, 0, 0.3);
@@ -230,7 +234,7 @@ vq_status bench_data_draw(bench_data *out, const bench_case *c, uint64_t seed)
     out->in[i] = calloc(1, vq_shape_bytes(&c->in[i].shape) + 1);
     status = out->in[i] ? fill(c, i, seed_of(seed, i), out->in[i]) : vq_fail(VQ_ERR_MEMORY, "no memory for values");
   }
-  if (!status && (c->backward || c->op == &vq_op_adam_clamp)) {
+  if (!status && (c->backward || bench_is_update(c->op))) {
     int64_t count = vq_shape_count(&c->out);
     out->dy = malloc((size_t)count * sizeof *out->dy + 1);
     if (out->dy)

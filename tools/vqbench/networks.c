@@ -286,12 +286,6 @@ static vq_status stand_alone(vq_device *plan, vq_tape *t, const bench_step *s)
   vq_tensor *y = vq_add(t, vq_mul(t, vq_silu(t, x), vq_tanh(t, other)), vq_gelu(t, x, VQ_GELU_EXACT));
   y = vq_cast(t, vq_cast(t, vq_group_norm(t, y, g, b, 32, 1e-6), VQ_BF16), VQ_REAL);
   vq_seed(t, vq_sum(t, y), 1);
-  const vq_vqgan_config *c = &vqgans[s->vqgan];
-  int f = vq_vqgan_factor(c);
-  int64_t tokens[3] = {s->height / f, s->width / f, c->n_embed}, book[2] = {c->n_embed, c->embed_dim};
-  vq_tensor *logits = leaf(t, true, VQ_REAL, 3, tokens);
-  vq_tensor *ids = vq_choose(t, logits, leaf(t, false, VQ_REAL, 2, tokens));
-  vq_seed(t, vq_sum(t, vq_soft_quantise(t, logits, weight(plan, t, 2, book), ids)), 1);
   return vq_backward(t, NULL, VQ_TAPE_START);
 }
 
@@ -318,6 +312,39 @@ static vq_status train(vq_device *plan, vq_tape *t, const bench_step *s)
   return vq_backward(t, NULL, VQ_TAPE_START);
 }
 
+/* A code for each token by logits, one for each of the VQGAN's. */
+static vq_status by_logits(vq_device *plan, vq_tape *t, const bench_step *s)
+{
+  const vq_vqgan_config *g = &vqgans[s->vqgan];
+  int64_t f = vq_vqgan_factor(g);
+  const int64_t tokens[4] = {1, s->height / f, s->width / f, g->n_embed}, codes[2] = {g->n_embed, g->embed_dim};
+  vq_tensor *logits = leaf(t, true, VQ_REAL, 4, tokens);
+  vq_choose(t, logits, NULL);
+  vq_tensor *ids = vq_choose(t, logits, leaf(t, false, VQ_REAL, 3, tokens));
+  vq_seed(t, vq_sum(t, vq_soft_quantise(t, logits, weight(plan, t, 2, codes), ids)), 1);
+  return vq_backward(t, NULL, VQ_TAPE_START);
+}
+
+/* The optimisers besides Adam, which no tape has. */
+static void record_optimisers(bench_recorder *r, vq_device *plan, vq_tape *t, const bench_step *s)
+{
+  const vq_vqgan_config *g = &vqgans[s->vqgan];
+  int64_t f = vq_vqgan_factor(g), C = g->embed_dim, three = 3;
+  const int64_t dim[4] = {1, s->height / f, s->width / f, C};
+  vq_call call = {.device = plan};
+  for (int i = 0; i < 3; i++)
+    call.in[i] = leaf(t, false, VQ_REAL, 4, dim);
+  call.in[3] = leaf(t, false, VQ_REAL, 1, &three);
+  call.in[4] = weight(plan, t, 1, &C);
+  call.in[5] = weight(plan, t, 1, &C);
+  call.out = call.in[0];
+  for (int kind = 0; kind < VQ_OPTIMISERS && !vq_tape_status(t); kind++) {
+    const vq_attr attr = {.i = {kind}};
+    call.attr = &attr;
+    bench_record(r, &vq_op_optimise, &call, false, 0);
+  }
+}
+
 static vq_status record_scene(const extras *e, scene play, const char *from)
 {
   bench_recorder r = {.list = e->list, .from = from};
@@ -328,7 +355,9 @@ static vq_status record_scene(const extras *e, scene play, const char *from)
   vq_status status = vq_tape_create(&t, plan);
   if (!status) {
     vq_tape_watch(t, bench_record, &r);
-    status = play(plan, t, e->step);
+    status = play ? play(plan, t, e->step) : VQ_OK;
+    if (!play)
+      record_optimisers(&r, plan, t, e->step);
   }
   vq_tape_free(t);
   vq_device_free(plan);
@@ -350,7 +379,9 @@ vq_status bench_list_extras(bench_list *list, const bench_step *s, const vq_plac
   VQ_TRY(record_cutouts(&e));
   VQ_TRY(record_towers(&e));
   VQ_TRY(record_scene(&e, stand_alone, "alone"));
-  return record_scene(&e, train, "training");
+  VQ_TRY(record_scene(&e, by_logits, "codes by logits"));
+  VQ_TRY(record_scene(&e, train, "training"));
+  return record_scene(&e, NULL, "optimisers");
 }
 
 vq_status bench_list_everything(bench_list *list, const vq_place *place)

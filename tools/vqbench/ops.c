@@ -17,7 +17,7 @@
 static vq_status check_op_name(const char *name)
 {
   char known[1024] = "";
-  if (!name || !strcmp(name, vq_op_adam_clamp.name))
+  if (!name || !strcmp(name, vq_op_adam_clamp.name) || !strcmp(name, vq_op_optimise.name))
     return VQ_OK;
   for (const vq_op *const *op = vq_ops; *op; op++) {
     if (!strcmp((*op)->name, name))
@@ -25,7 +25,7 @@ static vq_status check_op_name(const char *name)
     size_t used = strlen(known);
     snprintf(known + used, sizeof known - used, "%s, ", (*op)->name);
   }
-  return vq_fail(VQ_ERR_ARGUMENT, "--op: there is no op \"%s\", but %sadam_clamp", name, known);
+  return vq_fail(VQ_ERR_ARGUMENT, "--op: there is no op \"%s\", but %sadam_clamp, optimise", name, known);
 }
 
 static bool fits(const bench_row *row, const bench_options *o, const regex_t *only)

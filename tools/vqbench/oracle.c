@@ -11,6 +11,8 @@ static const vq_op *op_named(const char *name)
 {
   if (!strcmp(name, vq_op_adam_clamp.name))
     return &vq_op_adam_clamp;
+  if (!strcmp(name, vq_op_optimise.name))
+    return &vq_op_optimise;
   for (const vq_op *const *op = vq_ops; *op; op++)
     if (!strcmp((*op)->name, name))
       return *op;

@@ -58,6 +58,8 @@ double bench_flops(const bench_case *c)
     return conv_flops(c, 3);
   if (op == &vq_op_attention)
     return attention_flops(c);
+  if (op == &vq_op_soft_quantise && c->backward)
+    return 2 * elements(&c->in[0].shape) * last(&c->in[1].shape);
   if (op == &vq_op_nearest)
     return 3 * elements(&c->in[0].shape) * (double)c->in[1].shape.dim[0];
   return 0;
@@ -78,6 +80,8 @@ double bench_depth(const bench_case *c)
     return conv_depth(c, 1) * (c->backward ? 4 : 1);
   if (op == &vq_op_norm_act_conv)
     return conv_depth(c, 3);
+  if (op == &vq_op_soft_quantise)
+    return c->backward ? last(&c->in[1].shape) + last(&c->in[0].shape) : 1;
   if (op == &vq_op_attention)
     return (double)c->out.dim[1] + last(&c->out) / (double)c->attr.i[0];
   if (c->out.rank == 0 && !c->backward)
