@@ -36,6 +36,27 @@ void vq_machine_device(char *text, size_t bytes)
   snprintf(text, bytes, "cpu, %s, %s", cpu, vq_gemm_backend());
 }
 
+void vq_machine_instructions(char *text, size_t bytes)
+{
+  size_t used = 0;
+  text[0] = 0;
+#if defined __x86_64__ && defined __GNUC__
+#define HAS(name)                                   \
+  if (__builtin_cpu_supports(name) && used < bytes) \
+  used += (size_t)snprintf(text + used, bytes - used, "%s%s", used ? " " : "", name)
+  HAS("sse4.2");
+  HAS("avx");
+  HAS("avx2");
+  HAS("fma");
+  HAS("avx512f");
+  HAS("avx512vnni");
+#undef HAS
+#elif defined __aarch64__
+  used += (size_t)snprintf(text, bytes, "neon");
+#endif
+  (void)used;
+}
+
 #ifdef __linux__
 
 typedef struct build_mark {

@@ -10,6 +10,9 @@ void vq_machine_cpu(char *text, size_t bytes);
 /* "cpu, Intel(R) Xeon(R) ..., oneDNN 2.6.3": the device and the library that its products are made by. */
 void vq_machine_device(char *text, size_t bytes);
 
+/* "sse4.2 avx avx2 fma": those that the processor has of the instruction sets that kernels look for. */
+void vq_machine_instructions(char *text, size_t bytes);
+
 /* "0.1.0 float 0123abcd...": the version, and the build's own mark where the linker left one. */
 void vq_machine_build(char *text, size_t bytes);
 

@@ -19,6 +19,7 @@ struct vq_network {
   char *config_file, *vocab; /* of a published one; NULL: none, and the search decides */
   vq_assumed assumed;
   vq_weight_source weights;
+  vq_exchange exchange;
   vq_vqgan_config vqgan;
   vq_clip_config clip;
 };
@@ -36,10 +37,49 @@ static bool find_shape(const void *user, const char *name, int *rank, int64_t *d
   return true;
 }
 
+static bool is_exchanged(const vq_network *net, const char *name)
+{
+  switch (net->exchange) {
+  case VQ_EXCHANGE_NOTHING: return false;
+  case VQ_EXCHANGE_ENCODER: return !strncmp(name, "encoder.", 8);
+  case VQ_EXCHANGE_DECODER: return !strncmp(name, "decoder.", 8);
+  case VQ_EXCHANGE_IMAGE: return !strncmp(name, "visual.", 7);
+  case VQ_EXCHANGE_TEXT: return !strncmp(name, "transformer.", 12);
+  }
+  return false;
+}
+
+/* The name of the other of a VQGAN's q and k: attn.q.weight for attn.k.weight. The caller frees it; NULL for other names. */
+static char *other_of(const char *name)
+{
+  const char *letter = strstr(name, ".q."), *found = letter ? letter : strstr(name, ".k.");
+  char *other = found ? strdup(name) : NULL;
+  if (other)
+    other[found + 1 - name] = letter ? 'k' : 'q';
+  return other;
+}
+
+/* A CLIP has both in one tensor, q before k before v. */
+static void exchange_thirds(vq_real *values, size_t elements)
+{
+  for (size_t i = 0; i < elements / 3; i++) {
+    vq_real q = values[i];
+    values[i] = values[elements / 3 + i];
+    values[elements / 3 + i] = q;
+  }
+}
+
 static vq_status read_values(const void *user, const char *name, vq_real *out)
 {
   const vq_network *net = user;
-  return vq_layout_read(vq_layout_weight_of(net->layout, name), net->file, out);
+  bool exchanged = is_exchanged(net, name);
+  char *other = exchanged ? other_of(name) : NULL;
+  const vq_layout_weight *w = vq_layout_weight_of(net->layout, other ? other : name);
+  vq_status status = vq_layout_read(w, net->file, out);
+  free(other);
+  if (!status && exchanged && strstr(name, ".in_proj_"))
+    exchange_thirds(out, vq_layout_elements(w));
+  return status;
 }
 
 /* ---- is it whole, and what of it is used? ---- */
@@ -425,6 +465,11 @@ const vq_clip_config *vq_network_clip(const vq_network *net)
 const vq_weight_source *vq_network_weights(const vq_network *net)
 {
   return &net->weights;
+}
+
+void vq_network_exchange(vq_network *net, vq_exchange what)
+{
+  net->exchange = what;
 }
 
 vq_status vq_network_make_vqgan(vq_vqgan **out, const vq_network *net, vq_device *device, unsigned parts)

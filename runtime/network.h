@@ -62,6 +62,11 @@ vq_status vq_network_whole(const vq_network *net);
 /* The weights, for vq_vqgan_create and vq_clip_create; borrowed from the network. */
 const vq_weight_source *vq_network_weights(const vq_network *net);
 
+/* What is exchanged in the weights from now on, for a counter-check (doctor.h): the attention's queries and keys of one tower. A network
+ * that is better so has them the wrong way round in its file. */
+typedef enum vq_exchange { VQ_EXCHANGE_NOTHING, VQ_EXCHANGE_ENCODER, VQ_EXCHANGE_DECODER, VQ_EXCHANGE_IMAGE, VQ_EXCHANGE_TEXT } vq_exchange;
+void vq_network_exchange(vq_network *net, vq_exchange what);
+
 /* The network itself, its parts read into the device. Errors name the file; VQ_ERR_NETWORK names all that is missing. */
 vq_status vq_network_make_vqgan(vq_vqgan **out, const vq_network *net, vq_device *device, unsigned parts);
 vq_status vq_network_make_clip(vq_clip **out, const vq_network *net, vq_device *device, unsigned parts);

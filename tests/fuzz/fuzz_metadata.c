@@ -4,7 +4,7 @@
  *         tests/fuzz/fuzz_metadata.c base/status.c runtime/{notebook,reveal,stegano}.c \
  *         loaders/{exif,image,input,jpeg,output,png,utf8,webp,xmp}.c -lpng -ljpeg -lwebp -lexpat -ljansson \
  *         -o fuzz_metadata
- *     ./fuzz_metadata -max_total_time=120 -malloc_limit_mb=4096 CORPUS     a folder that starts with a few good files
+ *     ./fuzz_metadata -max_total_time=600 -malloc_limit_mb=4096 CORPUS     a folder that starts with a few good files
  *
  * tests/test_metadata.c runs a short seeded walk over the same code.
  */

@@ -7,23 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static json_t *instruction_sets(void)
+/* A JSON list of the words in it. */
+static json_t *list_of(const char *text)
 {
   json_t *list = json_array();
-#if defined __x86_64__ && defined __GNUC__
-#define HAS(name)                   \
-  if (__builtin_cpu_supports(name)) \
-  json_array_append_new(list, json_string(name))
-  HAS("sse4.2");
-  HAS("avx");
-  HAS("avx2");
-  HAS("fma");
-  HAS("avx512f");
-  HAS("avx512vnni");
-#undef HAS
-#elif defined __aarch64__
-  json_array_append_new(list, json_string("neon"));
-#endif
+  for (size_t n; *(text += strspn(text, " ")); text += n) {
+    n = strcspn(text, " ");
+    json_array_append_new(list, json_stringn(text, n));
+  }
   return list;
 }
 
@@ -51,13 +42,11 @@ static json_t *gpus(char *status, size_t bytes)
   return list;
 }
 
-static void print(const char *model, long processors, const json_t *sets, const json_t *cards, const char *status)
+static void print(const char *model, long processors, const char *sets, const json_t *cards, const char *status)
 {
   json_t *one;
   size_t i;
-  printf("cpu        %s\nprocessors %ld\ninstructions", model, processors);
-  json_array_foreach(sets, i, one) printf(" %s", json_string_value(one));
-  printf("\nproducts   %s\n", vq_gemm_backend());
+  printf("cpu        %s\nprocessors %ld\ninstructions %s\nproducts   %s\n", model, processors, sets, vq_gemm_backend());
   json_array_foreach(cards, i, one)
       printf("%-10s %s, compute capability %s, %.1f of %.1f GiB free\n",
              json_string_value(json_object_get(one, "device")), json_string_value(json_object_get(one, "name")),
@@ -72,18 +61,19 @@ static int run(const command *c, int argc, char **argv)
   words rest = {0};
   bool json = false;
   int status;
-  char model[128], why[1024];
+  char model[128], sets[256], why[1024];
   const option table[] = {{.name = "json", .set = set_flag, .to = &json, .help = "one JSON object"}};
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
     return status;
   words_free(&rest);
   vq_machine_cpu(model, sizeof model);
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  json_t *sets = instruction_sets(), *cards = gpus(why, sizeof why);
+  json_t *cards = gpus(why, sizeof why);
+  vq_machine_instructions(sets, sizeof sets);
   if (json) {
     json_t *o =
-        json_pack("{s:{s:s, s:i, s:O, s:s}, s:O, s:s}", "cpu", "model", model, "processors", (int)processors,
-                  "instruction_sets", sets, "products", vq_gemm_backend(), "gpus", cards, "gpu_status", why);
+        json_pack("{s:{s:s, s:i, s:o, s:s}, s:O, s:s}", "cpu", "model", model, "processors", (int)processors,
+                  "instruction_sets", list_of(sets), "products", vq_gemm_backend(), "gpus", cards, "gpu_status", why);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -91,7 +81,6 @@ static int run(const command *c, int argc, char **argv)
     print(model, processors, sets, cards, why);
   }
   json_decref(cards);
-  json_decref(sets);
   return EXIT_DONE;
 }
 

@@ -8,7 +8,7 @@
 const char *const names_later_options =
     "cutout-chunk|mask|zoom|preview|print-tape";
 
-const char *const names_later_commands = "batch|doctor";
+const char *const names_later_commands = "batch";
 
 #define LATER(name) name ", which is not in this version yet"
 

@@ -14,7 +14,7 @@
 typedef enum tool_exit { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 } tool_exit;
 
 extern const command command_convert, command_inspect, command_generate, command_resume, command_replay, command_reveal, command_plan, command_tokenize, command_embed, command_score, command_encode,
-    command_decode, command_trace, command_devices;
+    command_decode, command_trace, command_devices, command_doctor;
 
 /* What a subcommand ends with: prints the last error, if there is one, and returns the exit status. */
 int tool_end(const command *c, vq_status status);
