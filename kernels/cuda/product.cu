@@ -68,6 +68,9 @@ vq_product vq_product_back(const vq_tensor *x, const vq_tensor *w, const vq_tens
 
 /* ---- which kernel ---- */
 
+namespace
+{
+
 /* A launch should have this many blocks: the multiprocessors of the cards that we mean. It is no question to the card at hand: the sum's
  * order, and so a result's last bits, would depend on it. */
 #define MULTIPROCESSORS 132
@@ -159,6 +162,8 @@ __global__ void sum_parts_kernel(vq_product p, int parts, const float *partial)
   }
 }
 
+} // namespace
+
 vq_status vq_product_sum_parts(const vq_call *c, const vq_product *p, vq_product_split split, const char *op)
 {
   int64_t count = vq_product_rows(p) * p->scale * p->scale * ((p->outputs + 3) / 4);
@@ -166,6 +171,9 @@ vq_status vq_product_sum_parts(const vq_call *c, const vq_product *p, vq_product
       VQ_LAUNCH(sum_parts_kernel, vq_blocks(count, THREADS), THREADS, vq_stream(c), *p, split.parts, split.partial),
       op);
 }
+
+namespace
+{
 
 static size_t partial_bytes(const vq_product *p, int parts)
 {
@@ -186,6 +194,8 @@ static size_t rounded_bytes(const vq_product *p)
   return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
 }
 
+} // namespace
+
 size_t vq_product_scratch(const vq_product *p)
 {
   if (vq_product_few_fits(p))
@@ -195,6 +205,9 @@ size_t vq_product_scratch(const vq_product *p)
   size_t mma = vq_product_mma_fits(&rounded) ? rounded_bytes(p) + partial_bytes(p, choose_mma(&rounded).parts) : 0;
   return plain > mma ? plain : mma;
 }
+
+namespace
+{
 
 __global__ void round_kernel(vq_bf16 *to, const float *from, int64_t count)
 {
@@ -236,6 +249,8 @@ static vq_status check_sizes(const vq_product *p, const char *op)
                    (long long)rows, (long long)terms);
   return VQ_OK;
 }
+
+} // namespace
 
 vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, const char *op)
 {

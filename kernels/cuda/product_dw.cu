@@ -1,6 +1,9 @@
 /* product_dw.cu -- the gradients of weights and biases, plainly: in what vqgen runs, networks are frozen. Contract: product.cuh. */
 #include "kernels/cuda/product.cuh"
 
+namespace
+{
+
 #define THREADS 256
 #define TILE    64 /* outputs, and terms (u,v,c), of a block; a thread has 4 x 4 sums */
 #define CHUNK   16 /* rows m that are in shared memory together */
@@ -50,19 +53,6 @@ __global__ void __launch_bounds__(THREADS) dw_kernel(vq_product p, const W *dy, 
     }
 }
 
-vq_status vq_product_dw(const vq_call *c, const vq_product *p, const void *dy, bool add, void *dw, const char *op)
-{
-  dim3 blocks(vq_blocks((int64_t)p->kh * p->kw * p->channels, TILE), vq_blocks(p->outputs, TILE));
-  return vq_by_type(p->x_type, [&](auto x) {
-    return vq_by_type(p->w_type, [&](auto w) {
-      using W = decltype(w);
-      return vq_cuda_status(VQ_LAUNCH((dw_kernel<decltype(x), W>), blocks, THREADS, vq_stream(c), *p,
-                                      static_cast<const W *>(dy), add, static_cast<W *>(dw)),
-                            op);
-    });
-  });
-}
-
 /* A block has 32 columns; its 8 rows of threads take every eighth row, and the first adds up what they have. */
 template <class T> __global__ void dbias_kernel(float *dbias, bool add, const T *dy, int64_t M, int N)
 {
@@ -78,6 +68,21 @@ template <class T> __global__ void dbias_kernel(float *dbias, bool add, const T 
       sum += part[i * 32 + column];
     vq_put_gradient(dbias + o, add, sum);
   }
+}
+
+} // namespace
+
+vq_status vq_product_dw(const vq_call *c, const vq_product *p, const void *dy, bool add, void *dw, const char *op)
+{
+  dim3 blocks(vq_blocks((int64_t)p->kh * p->kw * p->channels, TILE), vq_blocks(p->outputs, TILE));
+  return vq_by_type(p->x_type, [&](auto x) {
+    return vq_by_type(p->w_type, [&](auto w) {
+      using W = decltype(w);
+      return vq_cuda_status(VQ_LAUNCH((dw_kernel<decltype(x), W>), blocks, THREADS, vq_stream(c), *p,
+                                      static_cast<const W *>(dy), add, static_cast<W *>(dw)),
+                            op);
+    });
+  });
 }
 
 vq_status vq_product_dbias(const vq_call *c, const vq_product *p, const void *dy, bool add, float *dbias,

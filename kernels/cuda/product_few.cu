@@ -6,6 +6,9 @@
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/reduce.cuh"
 
+namespace
+{
+
 #define THREADS 256
 #define OUTPUTS 4
 #define EACH    4 /* rows of a thread */
@@ -83,6 +86,8 @@ template <class X, class W> __global__ void __launch_bounds__(THREADS, 2) few_ke
       vq_product_finish<OUTPUTS>(p, NULL, 0, 0, m + i * (THREADS / LANES), 0, sum[i]);
   }
 }
+
+} // namespace
 
 bool vq_product_few_fits(const vq_product *p)
 {

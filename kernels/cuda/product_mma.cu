@@ -11,6 +11,9 @@
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/product.cuh"
 
+namespace
+{
+
 #define CHUNK   32 /* channels */
 #define VECTOR  8  /* of them in a copy */
 #define VECTORS (CHUNK / VECTOR)
@@ -219,6 +222,8 @@ static vq_status launch(const vq_call *c, const vq_product *p, vq_product_split 
     return launch_kernel<S, false, BLOCKS>(c, p, split, op);
   return launch_kernel<S, true, BLOCKS>(c, p, split, op);
 }
+
+} // namespace
 
 bool vq_product_mma_fits(const vq_product *p)
 {

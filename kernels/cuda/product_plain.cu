@@ -6,6 +6,9 @@
  * values read, so that shared memory (32 values a clock for 128 products) does not hold it up; 64 x 64 is for what would not fill the card. */
 #include "kernels/cuda/product.cuh"
 
+namespace
+{
+
 #define THREADS 256
 
 template <int TILE> struct plain_sizes {
@@ -191,6 +194,8 @@ static vq_status launch(const vq_call *c, const vq_product *p, int tile, vq_prod
                                   split.parts, split.partial),
                         op);
 }
+
+} // namespace
 
 vq_status vq_product_plain(const vq_call *c, const vq_product *p, int tile, vq_product_split split, const char *op)
 {
