@@ -34,6 +34,7 @@ vq_status bench_run_ops(
     const bench_options
         *o); /* vqbench, --list. VQ_ERR_NAN after the table if a kernel is wrong, VQ_ERR_DEVICE if one is missing */
 vq_status bench_run_step(const bench_options *o);    /* vqbench step */
+vq_status bench_run_agree(const bench_options *o);   /* vqbench agree. VQ_ERR_NAN after the lines if it does not */
 vq_status bench_run_compare(const bench_options *o); /* --compare onednn */
 
 /* Checks one case on a fresh device, against the oracle or, where the device is not the CPU, against that; then takes its time (`time` may be

@@ -65,7 +65,7 @@ static vq_status settle(bench_options *o, const words *rest)
   bool tiny = o->step.vqgan == BENCH_TINY;
   o->step_given = o->step.width || o->step.cutouts || o->step.vqgan || o->step.clip;
   if (rest->count)
-    return vq_fail(VQ_ERR_ARGUMENT, "%s: this is no option, and the only subcommand is step", rest->word[0]);
+    return vq_fail(VQ_ERR_ARGUMENT, "%s: this is no option, and the subcommands are step and agree", rest->word[0]);
   if (!o->step.width)
     o->step.width = o->step.height = tiny ? 64 : 256;
   if (!o->step.cutouts)
@@ -130,6 +130,34 @@ static int run_step(const command *c, int argc, char **argv)
   return run(c, table, ROWS(table), argc, argv, &o, bench_run_step);
 }
 
+static int run_agree(const command *c, int argc, char **argv)
+{
+  bench_options o = {.steps = 50};
+  const option table[] = {
+      NETWORK_ROWS(&o),
+      {'n', "steps", "N", set_integer, &o.steps, "of the run", "50", 1, 1000},
+      COMPUTE_ROWS(&o),
+      OUTPUT_ROWS(&o),
+  };
+  return run(c, table, ROWS(table), argc, argv, &o, bench_run_agree);
+}
+
+static const command command_agree = {
+    .program = "vqbench",
+    .name = "agree",
+    .usage = "[options]",
+    .text = "Takes the same steps on the CPU, in float, and on another device, with networks of the published "
+            "sizes whose "
+            "weights are made up. From the CPU's state before steps 0, 1, 10 and the last, the device takes the "
+            "same step: in "
+            "fp32 the losses must be within 1e-5 of each other and the gradients of z within 1e-4. Then the device "
+            "takes all "
+            "steps alone, twice, to the same bytes.",
+    .examples = "  vqbench agree --device cuda --precision fp32\n"
+                "  vqbench agree --vqgan tiny --clip tiny --device cuda\n",
+    .run = run_agree,
+};
+
 static const command command_step = {
     .program = "vqbench",
     .name = "step",
@@ -148,14 +176,14 @@ static const command command_step = {
 static const command command_ops = {
     .program = "vqbench",
     .name = "",
-    .usage = "[options]\n       vqbench step [options]",
+    .usage = "[options]\n       vqbench step [options]\n       vqbench agree [options]",
     .text = "Takes the time of every op, forward and backward, at the shapes that the published networks use, "
             "which are recorded of "
             "their own steps. Each is first compared with the same in double precision by plain loops, and a wrong "
             "one fails. "
             "Caches are cold. Tells the median and spread, how near that is to what the machine can do, and the "
             "share of a step.\n\n"
-            "`vqbench step --help`: whole steps.",
+            "`vqbench step --help`: whole steps. `vqbench agree --help`: the same steps on two devices.",
     .examples = "  vqbench --list\n"
                 "  vqbench --threads 1\n"
                 "  vqbench --op norm_act_conv --size 512x512\n"
@@ -166,9 +194,10 @@ static const command command_ops = {
 
 int main(int argc, char **argv)
 {
-  bool step = argc > 1 && !strcmp(argv[1], "step");
-  const command *c = step ? &command_step : &command_ops;
-  int status = c->run(c, argc - 1 - step, argv + 1 + step);
+  bool step = argc > 1 && !strcmp(argv[1], "step"), agree = argc > 1 && !strcmp(argv[1], "agree");
+  const command *c = step ? &command_step : agree ? &command_agree : &command_ops;
+  int named = c != &command_ops;
+  int status = c->run(c, argc - 1 - named, argv + 1 + named);
   if ((ferror(stdout) | fclose(stdout)) && status == DONE) {
     fprintf(stderr, "vqbench: standard output: %s\n", strerror(errno));
     status = FAILED;

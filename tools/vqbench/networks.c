@@ -397,3 +397,21 @@ vq_status bench_list_everything(bench_list *list, const vq_place *place)
   }
   return bench_list_extras(list, &steps[0], place);
 }
+
+vq_status bench_set_state(vq_engine *e, const vq_engine_config *c)
+{
+  int64_t reals = (int64_t)c->h * c->w * c->vqgan->embed_dim, width = c->clip->embed_dim,
+          most = reals > width ? reals : width;
+  float *host = malloc((size_t)most * sizeof *host);
+  vq_real *values = malloc((size_t)most * sizeof *values);
+  vq_status status = host && values ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a start");
+  for (int target = 0; !status && target < 2; target++) {
+    bench_normals(host, target ? width : reals, 7, 0, 0.05);
+    for (int64_t i = 0; i < (target ? width : reals); i++)
+      values[i] = (vq_real)host[i];
+    status = target ? vq_engine_set_target(e, 0, values) : vq_engine_set_z(e, values);
+  }
+  free(host);
+  free(values);
+  return status;
+}

@@ -25,6 +25,9 @@ const char *bench_step_name(char *text, size_t bytes, const bench_step *step);
  * is static. */
 void bench_step_config(vq_engine_config *out, const bench_step *step);
 
+/* A start for such an engine: z like a codebook's rows, Adam at rest, a text like any. */
+vq_status bench_set_state(vq_engine *engine, const vq_engine_config *config);
+
 /* Adds every kernel of one step there, whether the device has it yet or not. */
 vq_status bench_list_step(bench_list *list, const bench_step *step, const vq_place *place);
 

@@ -139,25 +139,6 @@ static vq_status take_steps(step_run *r, const bench_options *o)
   return VQ_OK;
 }
 
-/* A start like a codebook's rows, and a text like any. */
-static vq_status set_state(step_run *r, const vq_engine_config *c)
-{
-  int64_t reals = (int64_t)c->h * c->w * c->vqgan->embed_dim, width = c->clip->embed_dim,
-          most = reals > width ? reals : width;
-  float *host = malloc((size_t)most * sizeof *host);
-  vq_real *values = malloc((size_t)most * sizeof *values);
-  vq_status status = host && values ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a start");
-  for (int target = 0; !status && target < 2; target++) {
-    bench_normals(host, target ? width : reals, 7, 0, 0.05);
-    for (int64_t i = 0; i < (target ? width : reals); i++)
-      values[i] = (vq_real)host[i];
-    status = target ? vq_engine_set_target(r->engine, 0, values) : vq_engine_set_z(r->engine, values);
-  }
-  free(host);
-  free(values);
-  return status;
-}
-
 /* ---- the report ---- */
 
 static double part_median(step_run *r, int k)
@@ -206,7 +187,7 @@ static vq_status run(step_run *r, const bench_options *o)
   r->rss_before = usage().ru_maxrss;
   VQ_TRY(vq_engine_plan(&config, &o->place, &plan));
   VQ_TRY(vq_engine_create(&r->engine, &config, &o->place));
-  VQ_TRY(set_state(r, &config));
+  VQ_TRY(bench_set_state(r->engine, &config));
   bench_print_head(o, NULL);
   VQ_TRY(take_steps(r, o));
   if (o->json)
