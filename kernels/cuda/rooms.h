@@ -11,6 +11,7 @@
   X(cast)                \
   X(clamp01)             \
   X(conv)                \
+  X(cross_entropy)       \
   X(embed)               \
   X(erase)               \
   X(gelu)                \
