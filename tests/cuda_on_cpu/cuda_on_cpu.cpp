@@ -1,8 +1,9 @@
 /* cuda_on_cpu.cpp -- blocks, barriers, warps and shared memory. A fiber runs until it waits or returns; the schedule chooses the
  * next. Shared memory is filled with 0xff, NaN as a float, and has as much again on either side, which is looked at after the
- * block. */
+ * block. Whoever comes here from a kernel is Unseen by ThreadSanitizer (races.h) but where memory of the kernel's is used. */
 #include "cuda_on_cpu.h"
 #include "fiber.h"
+#include "races.h"
 
 #include <algorithm>
 #include <deque>
@@ -50,13 +51,25 @@ struct Shared {
   std::vector<unsigned char> memory;
 };
 
-std::vector<std::unique_ptr<Thread>> pool; /* a fiber's stack is used again by later launches */
+std::vector<std::unique_ptr<Thread>> set[SETS]; /* a fiber's stack is used again by later launches */
+std::unique_ptr<Thread> *pool;                  /* the block's */
 std::map<const void *, Shared> arrays;
 std::vector<unsigned char> of_launch;
 size_t of_launch_bytes;
 std::deque<unsigned> ready;
 unsigned count, current, at_barrier, done;
 std::vector<unsigned> arrived; /* lanes of each warp that wait for the others */
+
+/* Where threads meet, two places by turns: who has gone on to the next meeting has not yet been at it with those who have not. New
+ * for each block, so that nothing is known there of another one. */
+struct Meeting {
+  unsigned long long place[2];
+  unsigned turn;
+};
+std::unique_ptr<Meeting> of_block;
+std::vector<Meeting> of_warp;
+unsigned long long begun, ended; /* the same for a launch and its blocks */
+
 const std::function<void()> *kernel;
 std::mt19937 random_words(1);
 
@@ -67,7 +80,9 @@ unsigned lanes(unsigned warp)
 
 void enter()
 {
+  arrive(&begun);
   (*kernel)();
+  leave(&ended);
   pool[current]->state = DONE;
 }
 
@@ -114,6 +129,7 @@ void finish_together(unsigned warp)
   if (pool[from]->work)
     pool[from]->work(what);
   arrived[warp] = 0;
+  of_warp[warp].turn ^= 1;
   make_ready(from, to);
 }
 
@@ -123,6 +139,7 @@ void finish_barrier()
     if (pool[i]->line != pool[0]->line)
       return;
   at_barrier = 0;
+  of_block->turn ^= 1;
   make_ready(0, count);
 }
 
@@ -157,9 +174,14 @@ void look_at_copies()
 void run_block()
 {
   arrays.clear();
-  of_launch.assign(of_launch_bytes ? of_launch_bytes + 2 * ZONE : 0, POISON);
+  of_launch = std::vector<unsigned char>(); /* given back first: a block's shared memory was no other block's */
+  of_launch = std::vector<unsigned char>(of_launch_bytes ? of_launch_bytes + 2 * ZONE : 0, POISON);
   ready.clear();
   arrived.assign((count + WARP - 1) / WARP, 0);
+  of_block.reset();
+  of_block.reset(new Meeting());
+  of_warp = std::vector<Meeting>();
+  of_warp = std::vector<Meeting>(arrived.size());
   at_barrier = done = 0;
   for (unsigned i = 0; i < count; i++) {
     pool[i]->copies.clear();
@@ -194,6 +216,8 @@ void run_block()
 int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body)
 {
   unsigned grid_count = grid.x * grid.y * grid.z;
+  leave(&begun);
+  Unseen unseen;
   launches++;
   fault.clear();
   kernel = &body;
@@ -205,19 +229,25 @@ int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body
     fault = "a launch of " + std::to_string(grid_count) + " blocks of " + std::to_string(count) + " threads";
   else if (bytes > 227 << 10)
     fault = "a launch with " + std::to_string(bytes) + " bytes of shared memory";
-  while (pool.size() < count && fault.empty())
-    pool.emplace_back(new Thread);
+  for (auto &threads_of_set : set)
+    while (threads_of_set.size() < count && fault.empty())
+      threads_of_set.emplace_back(new Thread);
   for (unsigned i = 0; i < grid_count && fault.empty(); i++) {
     unsigned b = schedule == REVERSED ? grid_count - 1 - i : i;
     block = dim3(b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y);
+    pool = set[i % SETS].data();
     run_block();
   }
+  arrive(&ended);
   return fault.empty() ? cudaSuccess : cudaErrorLaunchFailure;
 }
 
 void barrier(int line)
 {
+  unsigned long long *place = &of_block->place[of_block->turn];
+  leave(place);
   wait(AT_BARRIER, line);
+  arrive(place);
 }
 
 unsigned lane()
@@ -227,6 +257,7 @@ unsigned lane()
 
 void *shared(const void *site, const char *name, size_t bytes)
 {
+  Unseen unseen;
   Shared &s = arrays[site];
   if (s.memory.empty())
     s = {name, bytes, std::vector<unsigned char>(bytes + 2 * ZONE, POISON)};
@@ -240,11 +271,18 @@ void *shared_of_launch()
 
 /* ---- what a warp does together ---- */
 
+/* Of these, only __syncwarp, which does nothing else, orders memory. */
 void together(void *mine, void (*work)(void *const what[32]), int line)
 {
+  Meeting *meeting = &of_warp[current / WARP];
+  unsigned long long *place = work ? nullptr : &meeting->place[meeting->turn];
   pool[current]->mine = mine;
   pool[current]->work = work;
+  if (place)
+    leave(place);
   wait(TOGETHER, line);
+  if (place)
+    arrive(place);
 }
 
 void shuffle(void *const what[32])
@@ -352,15 +390,20 @@ void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], int line)
 void load_matrices(uint32_t out[4], const void *row, bool transposed, int line)
 {
   Load mine = {out, row, transposed};
+  reads16(row);
   if (reinterpret_cast<uintptr_t>(row) % 16)
     fault = "a matrix's row is not at a multiple of 16 bytes, line " + std::to_string(line);
   together(&mine, load, line);
 }
 
-/* ---- asynchronous copies ---- */
+/* ---- asynchronous copies: memory is used from when they are asked for to when they are waited for ---- */
 
 void copy_async(void *to, const void *from, bool there)
 {
+  if (there)
+    reads16(from);
+  writes16(to);
+  Unseen unseen;
   if (reinterpret_cast<uintptr_t>(to) % 16 || (there && reinterpret_cast<uintptr_t>(from) % 16))
     fault = "an asynchronous copy that is not at a multiple of 16 bytes";
   pool[current]->copies.push_back({to, from, there});
@@ -368,6 +411,7 @@ void copy_async(void *to, const void *from, bool there)
 
 void copy_commit()
 {
+  Unseen unseen;
   Thread &t = *pool[current];
   t.groups.push_back(std::move(t.copies));
   t.copies.clear();
@@ -376,12 +420,20 @@ void copy_commit()
 void copy_wait(int later)
 {
   Thread &t = *pool[current];
-  for (; t.groups.size() > (size_t)later; t.groups.pop_front())
-    for (const Copy &c : t.groups.front())
+  for (; t.groups.size() > (size_t)later;) {
+    for (const Copy &c : t.groups.front()) {
+      if (c.there)
+        reads16(c.from);
+      writes16(c.to);
+      Unseen unseen;
       if (c.there)
         memcpy(c.to, c.from, 16);
       else
         memset(c.to, 0, 16);
+    }
+    Unseen unseen;
+    t.groups.pop_front();
+  }
 }
 
 } // namespace cuda_on_cpu
