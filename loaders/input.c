@@ -83,7 +83,7 @@ void vq_input_forget(const void *data, size_t bytes)
 
 #define PICTURE  "convert it to PNG or JPEG", true
 #define DOWNLOAD "the download did not bring the file: get it again", false
-#define TORCH    "convert it to safetensors first", false
+#define TORCH    "if it holds a network, make a safetensors file of it by vqgen convert", false
 #define OTHER    "name another file", false
 
 static const struct beginning {

@@ -190,24 +190,6 @@ static vq_status write_all(const vq_network *net, const char *path, vq_convert_d
   return status;
 }
 
-/* Embeddings that OpenAI kept in 32 bits and somebody cut to 16 cannot be made whole again. */
-static void warn_of_cut_embeddings(const vq_network *net, const vq_log *log)
-{
-  static const char *const names[] = {"visual.class_embedding", "visual.positional_embedding", "positional_embedding",
-                                      "token_embedding.weight"};
-  const vq_layout_weight *norm = vq_layout_weight_of(vq_network_layout(net), "ln_final.weight");
-  for (size_t i = 0; i < sizeof names / sizeof *names && norm; i++) {
-    const vq_layout_weight *w = vq_layout_weight_of(vq_network_layout(net), names[i]);
-    if (w && w->dtype != VQ_FILE_F32 && norm->dtype == w->dtype) {
-      vq_log_warning(log,
-                     "%s: all of it, embeddings and norms too, was cut to %s by whoever saved it: features differ from the "
-                     "published network's by about a thousandth",
-                     vq_network_path(net), vq_file_dtype_name(w->dtype));
-      return;
-    }
-  }
-}
-
 vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, const vq_log *log)
 {
   const vq_checkpoint *file = vq_network_checkpoint(net);
@@ -233,8 +215,8 @@ vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype d
       pair[2 * pairs] = "merges";
       pair[2 * pairs++ + 1] = merges;
     }
-    if (clip)
-      warn_of_cut_embeddings(net, log);
+    if (vq_network_cut(net))
+      vq_log_warning(log, "%s: %s", vq_network_path(net), vq_network_cut(net));
     status = write_all(net, path, dtype, pair, pairs, &h);
   }
   free(config);

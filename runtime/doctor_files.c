@@ -121,6 +121,13 @@ static void check_tensors(vq_doctor *d, const char *check, const vq_network *net
                                        : "");
 }
 
+static void check_precision(vq_doctor *d)
+{
+  const char *cut = vq_network_cut(d->clip);
+  vq_doctor_say(d, "clip precision", cut ? VQ_CHECK_SKIP : VQ_CHECK_PASS, "it works so; get another file if pictures are to be those of the published network",
+                "%s", cut ? cut : "nothing was cut that the published network keeps");
+}
+
 static void check_settings(vq_doctor *d, const char *check, const vq_network *net)
 {
   const char *assumed = vq_network_assumed(net), *file = vq_network_config_file(net);
@@ -239,6 +246,7 @@ void vq_doctor_files(vq_doctor *d)
     check_hashes(d, "clip hash", d->clip);
     check_tensors(d, "clip tensors", d->clip);
     check_settings(d, "clip settings", d->clip);
+    check_precision(d);
     check_tokens(d);
   }
   if (!d->vqgan || !d->clip)

@@ -326,12 +326,32 @@ static vq_status read_published_settings(vq_network *net, const vq_network_hints
   return status;
 }
 
+const char *vq_network_cut(const vq_network *net)
+{
+  static const char *const names[] = {"visual.class_embedding", "visual.positional_embedding", "positional_embedding",
+                                      "token_embedding.weight"};
+  const vq_layout_weight *norm = vq_layout_weight_of(net->layout, "ln_final.weight");
+  bool small = net->kind == VQ_NETWORK_CLIP && norm && !vq_network_pair(net);
+  for (size_t i = 0; small && i < sizeof names / sizeof *names; i++) {
+    const vq_layout_weight *w = vq_layout_weight_of(net->layout, names[i]);
+    if (w && w->dtype == norm->dtype && (w->dtype == VQ_FILE_F16 || w->dtype == VQ_FILE_BF16))
+      return w->dtype == VQ_FILE_F16
+                 ? "all of it, embeddings and norms too, was cut to F16 by whoever saved it: features differ from the published network's by "
+                   "about a thousandth; for the published ones get a file in which embeddings have 32 bits"
+                 : "all of it, embeddings and norms too, was cut to BF16 by whoever saved it: features differ from the published network's by "
+                   "about a hundredth; for the published ones get a file in which embeddings have 32 bits";
+  }
+  return NULL;
+}
+
 static void tell(const vq_network *net, const vq_log *log)
 {
   vq_log_info(log, "%s: %s, %s%s%s", net->path, vq_container_name(vq_checkpoint_container(net->file)), net->layout->family,
               net->config_file ? ", settings from " : "", net->config_file ? net->config_file : "");
   if (*net->assumed.text)
     vq_log_warning(log, "%s: assumed, as no file of settings tells: %s", net->path, net->assumed.text);
+  if (vq_network_cut(net))
+    vq_log_warning(log, "%s: %s", net->path, vq_network_cut(net));
   if (net->layout->superfluous_count)
     vq_log_warning(log, "%s: %d of its tensors (%s ...) are no part of the network that vqgen knows, and not used: vqgen inspect names them",
                    net->path, net->layout->superfluous_count,

@@ -39,6 +39,9 @@ vq_network_kind vq_network_kind_of(const vq_network *net);
 bool vq_network_is_ours(const vq_network *net);            /* in the project's own form */
 const char *vq_network_assumed(const vq_network *net);     /* what no file told, in words; "" for nothing */
 const char *vq_network_config_file(const vq_network *net); /* the file of settings that was read; NULL: none */
+/* What to say of a CLIP whose writer has cut all of it to 16 bits, embeddings and norms too, which OpenAI keeps in 32; NULL: it is not so. What was
+ * cut cannot be made whole again. */
+const char *vq_network_cut(const vq_network *net);
 const vq_layout *vq_network_layout(const vq_network *net);
 const vq_checkpoint *vq_network_checkpoint(const vq_network *net);
 

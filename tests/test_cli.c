@@ -110,7 +110,7 @@ Test(cli, refuses_later_things_by_name)
   static const char *const options[] = {
       "--cutout-chunk", "--mask", "--zoom-scale", "--zoom", "--preview", "--print-tape",
   };
-  static const char *const subcommands[] = {"batch", "doctor"};
+  static const char *const subcommands[] = {"batch"};
   char want[96];
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
     said s = TOOL("a cat", options[i], "1");

@@ -166,6 +166,27 @@ Test(layouts, a_first_stage_decodes_and_encodes, .init = scratch_create, .fini =
 
 /* ---- the tool ---- */
 
+/* A file whose writer cut its embeddings is used, and that is said wherever it is looked at or, as it was published, opened. */
+static void said_everywhere(const char *half)
+{
+  vq_safetensors *file;
+  said s = TOOL_OK("inspect", half);
+  cr_expect(strstr(s.out, "precision    all of it, embeddings and norms too, was cut to F16"), "%s", s.out);
+  forget(&s);
+  expect_ok(vq_safetensors_open(&file, in_scratch(half)));
+  int count = vq_safetensors_count(file);
+  vq_file_tensor *all = calloc((size_t)count, sizeof *all);
+  for (int i = 0; i < count; i++)
+    all[i] = *vq_safetensors_at(file, i);
+  expect_ok(vq_safetensors_write(in_scratch("published-half.safetensors"), all, count, NULL, 0));
+  free(all);
+  vq_safetensors_close(file);
+  s = TOOL_OK("embed", "--clip", "published-half.safetensors", "--vocab", MERGES, "--text", "a star");
+  cr_expect(strstr(s.err, "was cut to F16") && strstr(s.err, "get a file in which embeddings have 32 bits"), "%s", s.err);
+  forget(&s);
+  remove(in_scratch("published-half.safetensors"));
+}
+
 Test(layouts, inspect_tells_and_convert_makes, .init = scratch_create, .fini = scratch_remove)
 {
   said s = TOOL_OK("inspect", LAYOUTS "hugging_face", "--json", "--verify");
@@ -181,7 +202,11 @@ Test(layouts, inspect_tells_and_convert_makes, .init = scratch_create, .fini = s
   forget(&s);
   /* Cut to 16 bits: half the size, and it is said when that is converted again. */
   s = TOOL_OK("convert", LAYOUTS "openai/small.pt", "--vocab", MERGES, "--dtype", "f16", "-o", "half.safetensors");
-  cr_expect(strstr(s.out, "half.safetensors"));
+  cr_expect(strstr(s.out, "half.safetensors") && !strstr(s.err, "was cut"), "%s", s.err);
+  forget(&s);
+  said_everywhere("half.safetensors");
+  s = TOOL_OK("inspect", LAYOUTS "openai/small.pt", "--vocab", MERGES);
+  cr_expect(!strstr(s.out, "was cut"), "%s", s.out);
   forget(&s);
   s = TOOL_OK("convert", "half.safetensors", "-o", "again.safetensors", "--dtype", "f32");
   cr_expect(strstr(s.err, "was cut to F16"), "%s", s.err);

@@ -4,7 +4,9 @@
     published_checkpoints.py --work FOLDER --vqgen PROGRAM --vocab FILE [--only CASE ...]
 
 Cases: the VQGAN f16 16384 as a Lightning checkpoint, with a discriminator, VGG and optimiser state as large as the published one's
-(about 934 MiB); CLIP ViT-B/32 as TorchScript in 16 bits (about 300 MiB) and as Hugging Face's folder (about 600 MiB). For each: seconds of
+(about 934 MiB); the same with 1024 codes inside a transformer's checkpoint of more than 4 GB, as coco's is (zip64; the transformer is zeros); CLIP
+ViT-B/32 and ViT-L/14 as TorchScript in 16 bits (about 300 and 820 MiB), ViT-B/32 as Hugging Face's folder (about 600 MiB), and
+ViT-H/14 as open_clip's state dict in 32 bits (3.7 GiB). For each: seconds of
 `convert` and of reading the input and writing the output with cat, both warm; the most anonymous memory (sampled); every tensor compared with what
 PyTorch loads; and seconds from the converted CLIP to its first text features. Needs torch, numpy, safetensors; several GB in FOLDER, deleted.
 """
@@ -13,6 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy
 import safetensors
 import torch
 
@@ -20,6 +23,9 @@ from make_layouts import Named
 from models import CLIP, VQGAN
 from published_sizes import B32, F16
 
+L14 = dict(B32, embed_dim=768, vision_layers=24, vision_width=1024, vision_patch_size=14, vision_heads=16, transformer_width=768, transformer_heads=12)
+H14 = dict(B32, embed_dim=1024, vision_layers=32, vision_width=1280, vision_patch_size=14, vision_heads=16, transformer_width=1024, transformer_heads=16,
+           transformer_layers=24, activation="gelu")
 EXTRA = 675e6  # bytes of the published file (934 MiB) that are not the VQGAN: discriminator, VGG, optimiser
 
 
@@ -38,13 +44,40 @@ def vqgan_case(folder, generator):
     return path, needed, count
 
 
-def clip_state(generator):
-    return {n: torch.randn(p.shape, generator=generator) * 0.02 for n, p in CLIP(B32).state_dict().items()}
+def coco_case(folder, generator):
+    """Net2NetTransformer: the VQGAN behind first_stage_model., and a transformer. Zeros that nobody has written take no memory here."""
+    with torch.device("meta"):
+        shapes = {n: p.shape for n, p in VQGAN(dict(F16, n_embed=1024), "vqgan").state_dict().items()}
+    needed = {n: torch.randn(s, generator=generator) for n, s in shapes.items()}
+    state = {f"first_stage_model.{n}": t for n, t in needed.items()}
+    for i in range(24):
+        for part, rows in (("attn.key", 1664), ("attn.query", 1664), ("attn.value", 1664), ("attn.proj", 1664), ("mlp.0", 6656), ("mlp.2", 6656)):
+            state[f"transformer.blocks.{i}.{part}.weight"] = torch.from_numpy(numpy.zeros((rows, 4160), "f4"))
+    path = folder / "coco_like.ckpt"
+    torch.save({"epoch": 1, "state_dict": state}, path)
+    return path, needed, 0
 
 
-def jit_case(folder, generator):
+def clip_state(generator, config=B32):
+    with torch.device("meta"):
+        shapes = {n: p.shape for n, p in CLIP(config).state_dict().items()}
+    return {n: torch.randn(s, generator=generator) * 0.02 for n, s in shapes.items()}
+
+
+def large_case(folder, generator):
+    return jit_case(folder, generator, L14)
+
+
+def huge_case(folder, generator):
+    state = clip_state(generator, H14)
+    path = folder / "open_clip_pytorch_model.bin"
+    torch.save(state, path)
+    return path, state, 0
+
+
+def jit_case(folder, generator, config=B32):
     state = {}
-    for name, p in clip_state(generator).items():
+    for name, p in clip_state(generator, config).items():
         state[name] = p if "ln_" in name or "embedding" in name or name == "logit_scale" else p.half()
     module = Named()
     for name, p in state.items():
@@ -90,7 +123,7 @@ def as_openai_names_it(theirs):
     return state
 
 
-CASES = {"vqgan": vqgan_case, "torchscript": jit_case, "hugging-face": hugging_face_case}
+CASES = {"vqgan": vqgan_case, "coco": coco_case, "torchscript": jit_case, "hugging-face": hugging_face_case, "large": large_case, "huge": huge_case}
 
 
 def files_of(path):

@@ -99,6 +99,8 @@ static vq_status describe(json_t **out, const inspect_options *o, const char *pa
   if (vq_network_config_file(net))
     json_object_set_new(d, "config_file", json_string(vq_network_config_file(net)));
   json_object_set_new(d, "assumed", json_string(vq_network_assumed(net)));
+  if (vq_network_cut(net))
+    json_object_set_new(d, "cut", json_string(vq_network_cut(net)));
   json_object_set_new(d, "needed", json_integer(l->count));
   json_t *superfluous = json_array();
   for (int i = 0; i < l->superfluous_count; i++)
@@ -163,6 +165,8 @@ static void print(const json_t *d, const vq_checkpoint *file)
       printf("%-12s %s\n", "read from", text_of(d, "config_file"));
     if (*text_of(d, "assumed"))
       printf("%-12s %s\n", "assumed", text_of(d, "assumed"));
+    if (*text_of(d, "cut"))
+      printf("%-12s %s\n", "precision", text_of(d, "cut"));
     printf("%-12s %lld needed, %lld not\n", "tensors", (long long)json_integer_value(json_object_get(d, "needed")),
            (long long)json_integer_value(json_object_get(d, "not_needed")));
     printf("%-12s %s\n", "missing", *text_of(d, "missing") ? text_of(d, "missing") : "nothing");
