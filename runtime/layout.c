@@ -396,6 +396,15 @@ static vq_status piece_of(const vq_checkpoint *checkpoint, int index, vq_file_te
   return vq_checkpoint_read(checkpoint, index, *owned);
 }
 
+static void read_reals(const vq_file_tensor *from, vq_real *to)
+{
+#ifdef VQ_DOUBLE
+  vq_file_tensor_read_f64(from, to);
+#else
+  vq_file_tensor_read_f32(from, to);
+#endif
+}
+
 vq_status vq_layout_read(const vq_layout_weight *w, const vq_checkpoint *checkpoint, vq_real *out)
 {
   size_t each = vq_layout_elements(w) / (size_t)w->pieces;
@@ -408,13 +417,8 @@ vq_status vq_layout_read(const vq_layout_weight *w, const vq_checkpoint *checkpo
     void *owned;
     vq_real *to = straight ? straight : out + (size_t)p * each;
     status = piece_of(checkpoint, w->tensor[p], &piece, &owned);
-#ifdef VQ_DOUBLE
     if (!status)
-      vq_file_tensor_read_f64(&piece, to);
-#else
-    if (!status)
-      vq_file_tensor_read_f32(&piece, to);
-#endif
+      read_reals(&piece, to);
     if (!status && !owned)
       vq_input_forget(piece.data, piece.bytes);
     free(owned);
@@ -422,6 +426,25 @@ vq_status vq_layout_read(const vq_layout_weight *w, const vq_checkpoint *checkpo
   if (!status && straight)
     transpose((char *)out, (const char *)straight, w->dim[1], w->dim[0], sizeof *out);
   free(straight);
+  return status;
+}
+
+vq_status vq_layout_read_rows(const vq_layout_weight *w, const vq_checkpoint *checkpoint, const int32_t *row, int count, vq_real *out)
+{
+  const vq_file_tensor *stored = vq_checkpoint_at(checkpoint, w->tensor[0]);
+  size_t columns = (size_t)w->dim[1], bytes = columns * vq_file_dtype_bytes(stored->dtype);
+  if (w->pieces == 1 && !w->transposed && stored->data) {
+    for (int i = 0; i < count; i++) {
+      vq_file_tensor one = {stored->name, stored->dtype, 1, {w->dim[1]}, (const char *)stored->data + (size_t)row[i] * bytes, bytes};
+      read_reals(&one, out + (size_t)i * columns);
+    }
+    return VQ_OK;
+  }
+  vq_real *all = malloc(vq_layout_elements(w) * sizeof *all + 1);
+  vq_status status = all ? vq_layout_read(w, checkpoint, all) : vq_fail(VQ_ERR_MEMORY, "no memory for %s", w->name);
+  for (int i = 0; i < count && !status; i++)
+    memcpy(out + (size_t)i * columns, all + (size_t)row[i] * columns, columns * sizeof *out);
+  free(all);
   return status;
 }
 

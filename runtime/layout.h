@@ -46,6 +46,9 @@ const vq_layout_weight *vq_layout_weight_of(const vq_layout *layout, const char 
 /* The values, published layout, to out[elements]. VQ_ERR_FORMAT, VQ_ERR_MEMORY */
 vq_status vq_layout_read(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, vq_real *out);
 
+/* Of a matrix [rows,columns] only these rows, to out[count * columns]. */
+vq_status vq_layout_read_rows(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, const int32_t *row, int count, vq_real *out);
+
 /* The same in the dtype in which they are stored, to out[vq_layout_bytes]. Pieces of several dtypes: VQ_ERR_UNSUPPORTED. */
 vq_status vq_layout_read_stored(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, void *out);
 size_t vq_layout_elements(const vq_layout_weight *weight);

@@ -7,6 +7,7 @@
 #include "loaders/safetensors.h"
 #include "runtime/compute.h"
 #include "runtime/resize.h"
+#include "runtime/used_tokens.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -32,7 +33,7 @@ vq_status vq_tokens(const vq_tokenizer *tokenizer, const char *text, bool strict
 
 typedef struct text_job {
   const vq_network *clip;
-  const int32_t *ids;
+  const vq_used_tokens *used;
   int count;
   vq_real *features;
 } text_job;
@@ -42,11 +43,11 @@ static vq_status read_texts(vq_device *device, vq_tape *t, void *user)
   const text_job *job = user;
   const vq_clip_config *c = vq_network_clip(job->clip);
   vq_clip *net;
-  vq_status status = vq_network_make_clip(&net, job->clip, device, CLIP_TEXT);
+  vq_status status = vq_clip_create(&net, device, &job->used->config, &job->used->source, CLIP_TEXT);
   VQ_TRY(status);
   /* One text at a time: its features then do not depend on what else is asked, to the last bit. */
   for (int i = 0; i < job->count && !status; i++) {
-    vq_tensor *y = vq_clip_text(t, net, job->ids + (int64_t)i * c->context_length, 1);
+    vq_tensor *y = vq_clip_text(t, net, job->used->ids + (int64_t)i * c->context_length, 1);
     status = vq_tape_status(t);
     if (!status)
       status = vq_tensor_read(device, y, job->features + (int64_t)i * c->embed_dim);
@@ -59,8 +60,12 @@ static vq_status read_texts(vq_device *device, vq_tape *t, void *user)
 
 vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place, vq_real *features)
 {
-  text_job job = {clip, ids, count, features};
-  return vq_compute(read_texts, &job, place);
+  vq_used_tokens used;
+  VQ_TRY(vq_used_tokens_create(&used, clip, ids, (int64_t)count * vq_network_clip(clip)->context_length));
+  text_job job = {clip, &used, count, features};
+  vq_status status = vq_compute(read_texts, &job, place);
+  vq_used_tokens_free(&used);
+  return status;
 }
 
 /* ---- pictures ---- */

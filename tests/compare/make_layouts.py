@@ -19,7 +19,7 @@ import torch
 import transformers
 import yaml
 
-from models import VQGAN
+from models import VQGAN, Named
 
 WIDTH, LAYERS, PATCH, SIDE, EMBED, WORDS, CONTEXT = 32, 1, 8, 16, 16, 544, 16
 torch.manual_seed(1)
@@ -82,13 +82,6 @@ def open_clip_files(root):
     picture, tokens = inputs()
     expect(folder, model.encode_image(picture), model.encode_text(tokens),
            {"open_clip": open_clip.__version__, "torch": torch.__version__})
-
-
-class Named(torch.nn.Module):
-    """A module that has its parameters by OpenAI's names: what matters of a traced CLIP is what is stored."""
-
-    def forward(self, x):
-        return x
 
 
 def openai(root):

@@ -19,8 +19,7 @@ import numpy
 import safetensors
 import torch
 
-from make_layouts import Named
-from models import CLIP, VQGAN
+from models import CLIP, VQGAN, Named
 from published_sizes import B32, F16
 
 L14 = dict(B32, embed_dim=768, vision_layers=24, vision_width=1024, vision_patch_size=14, vision_heads=16, transformer_width=768, transformer_heads=12)
