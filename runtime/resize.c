@@ -22,17 +22,22 @@ static double kernel(vq_filter filter, double x)
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* The weights with which `in` positions make `out` ones. */
+/* The weights with which `in` positions make `out` ones: whole numbers of 2^-22, as PIL has them for pictures of bytes. With weights in
+ * double, a level in a few hundred would be another. */
+#define UNIT (1 << 22)
+
 typedef struct table {
   int most; /* weights that a position has room for */
   int *first, *count;
-  double *weight; /* [out, most] */
+  double *exact;   /* [most] */
+  int32_t *weight; /* [out, most] */
 } table;
 
 static void table_free(table *t)
 {
   free(t->first);
   free(t->count);
+  free(t->exact);
   free(t->weight);
 }
 
@@ -44,29 +49,30 @@ static vq_status table_make(table *t, int in, int out, vq_filter filter)
   t->first = calloc((size_t)out, sizeof *t->first);
   t->count = calloc((size_t)out, sizeof *t->count);
   t->weight = calloc((size_t)out * (size_t)t->most, sizeof *t->weight);
-  if (!t->first || !t->count || !t->weight) {
+  t->exact = calloc((size_t)t->most, sizeof *t->exact);
+  if (!t->first || !t->count || !t->weight || !t->exact) {
     table_free(t);
     return vq_fail(VQ_ERR_MEMORY, "no memory to resize a picture");
   }
   for (int i = 0; i < out; i++) {
-    double centre = (i + 0.5) * ratio, sum = 0, *w = t->weight + (size_t)i * (size_t)t->most;
+    double centre = (i + 0.5) * ratio, sum = 0, *w = t->exact;
     int from = (int)(centre - support + 0.5), to = (int)(centre + support + 0.5);
     from = from > 0 ? from : 0;
     to = to < in ? to : in;
     for (int j = from; j < to; j++)
       sum += w[j - from] = kernel(filter, (j - centre + 0.5) / scale);
     for (int j = from; j < to; j++)
-      w[j - from] /= sum;
+      t->weight[(size_t)i * (size_t)t->most + (size_t)(j - from)] = (int32_t)floor(w[j - from] / sum * UNIT + 0.5);
     t->first[i] = from;
     t->count[i] = to - from;
   }
   return VQ_OK;
 }
 
-static uint8_t level(double x)
+static uint8_t level(int64_t sum)
 {
-  x = floor(x + 0.5);
-  return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
+  int64_t x = sum < 0 ? 0 : sum / UNIT;
+  return (uint8_t)(x > 255 ? 255 : x);
 }
 
 /* Lines of pixels along one axis: `lines` of them, `from_next` and `to_next` bytes apart, pixels `from_step` and `to_step`. */
@@ -77,10 +83,10 @@ static void pass(const table *t, int lines, int out, const uint8_t *from, size_t
     for (int i = 0; i < out; i++)
       for (size_t c = 0; c < 3; c++) {
         const uint8_t *p = from + (size_t)line * from_next + (size_t)t->first[i] * from_step + c;
-        const double *w = t->weight + (size_t)i * (size_t)t->most;
-        double sum = 0;
+        const int32_t *w = t->weight + (size_t)i * (size_t)t->most;
+        int64_t sum = UNIT / 2;
         for (int j = 0; j < t->count[i]; j++)
-          sum += w[j] * p[(size_t)j * from_step];
+          sum += (int64_t)w[j] * p[(size_t)j * from_step];
         to[(size_t)line * to_next + (size_t)i * to_step + c] = level(sum);
       }
 }

@@ -58,7 +58,7 @@ def given(path):
     return arrays, meta
 
 
-def augment(x, draws):
+def augment(x, draws, seed=SEED, step=STEP):
     """kornia's modules with what was drawn; x [n,3,S,S]."""
     t = torch.from_numpy
     flip, sharpness, affine, perspective, jitter, noise = (d.astype("f8") for d in draws)
@@ -84,7 +84,7 @@ def augment(x, draws):
     order = t(jitter[chosen][0, 5:9].astype("i8"))
     x = K.ColorJitter(hue=0.01, saturation=0.01, p=0.7)(x, dict(params, order=order, batch_prob=t(chosen)))
     each = side * side * 3
-    drawn = [[normal(SEED, 5, STEP, j * each + e) for e in range(each)] for j in range(len(noise))]
+    drawn = [[normal(seed, 5, step, j * each + e) for e in range(each)] for j in range(len(noise))]
     drawn = torch.tensor(drawn).view(-1, side, side, 3).permute(0, 3, 1, 2)
     return x + t(noise[:, 1]).view(-1, 1, 1, 1) * drawn
 

@@ -11,6 +11,19 @@ def philox(counter, key):
     return c
 
 
+def bits(seed, purpose, step, index):
+    block = index // 4
+    return philox((block & 0xFFFFFFFF, block >> 32, step, purpose), (seed & 0xFFFFFFFF, seed >> 32))[index % 4]
+
+
+def uniform(seed, purpose, step, index):
+    return (bits(seed, purpose, step, index) >> 8) / 2**24
+
+
+def below(seed, purpose, step, index, n):
+    return bits(seed, purpose, step, index) * n >> 32
+
+
 def normal(seed, purpose, step, index):
     block = index // 4
     words = philox((block & 0xFFFFFFFF, block >> 32, step, purpose), (seed & 0xFFFFFFFF, seed >> 32))
