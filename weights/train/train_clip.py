@@ -164,7 +164,7 @@ def main():
 
     def save():
         save_state(a.state, step, {"clip": clip, "reader": reader}, optimiser, dict(pool=pool.state()))
-        export(a.out, "clip", clip, DEFAULTS, merges=vocabulary.text())
+        export(a.out, "clip", clip, dict(DEFAULTS, size=list(world.pictures.shape[1:3])), merges=vocabulary.text())
 
     while step < a.steps and time.time() - began < 60 * a.minutes:
         part = step / a.steps

@@ -20,10 +20,12 @@ from make_world import load
 from models import VQModel
 from storage import export, load_state, save_state
 
-CONFIG = dict(ch=32, ch_mult=[1, 1, 2, 3], num_res_blocks=1, attn_resolutions=[], resolution=96, z_channels=64, in_channels=3,
+# 64 channels at the picture's size: the published layers normalise in 32 groups, and with 32 channels every channel alone, in
+# which a flat colour is lost: after 1000 steps such a network still painted all grounds the same gray.
+CONFIG = dict(ch=32, ch_mult=[2, 2, 2, 3], num_res_blocks=1, attn_resolutions=[], resolution=96, z_channels=64, in_channels=3,
               out_ch=3, embed_dim=32, n_embed=1024)
-DEFAULTS = {"size": [96, 96], "steps": 120, "cutouts": 8, "cut_size": [0.65, 1.0], "lr": 0.2, "lr_schedule": "linear:0.04",
-            "tv_weight": 1.0, "init": "gray"}
+DEFAULTS = {"steps": 120, "cutouts": 8, "cut_size": [0.75, 1.0], "lr": 0.2, "lr_schedule": "linear:0.04", "tv_weight": 1.0,
+            "init": "gray"}  # of a run with the pair; the size is that of the pictures in training
 CROP, BATCH, WHOLE_BATCH = 64, 8, 4
 WITHOUT_CODES, WHOLE_FROM = 0.08, 0.75  # parts of the training
 KEEP = 0.99                             # of a code's running mean
@@ -127,7 +129,7 @@ def main():
 
     def save():
         save_state(a.state, step, {"vqgan": model}, optimiser, dict(count=codes.count.cpu(), sum=codes.sum.cpu()))
-        export(a.out, "vqgan", model, DEFAULTS)
+        export(a.out, "vqgan", model, dict(DEFAULTS, size=list(pictures.shape[1:3])))
 
     while step < a.steps and time.time() - began < 60 * a.minutes:
         part = step / a.steps

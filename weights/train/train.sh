@@ -1,0 +1,56 @@
+#!/bin/sh
+# train.sh -- the pair from nothing: the world, the VQGAN, the CLIP, and two judges; and what they can do.
+#
+#   sh weights/train/train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N]
+#
+# FOLDER holds all that is made. The command goes on from what is there, so that after any interruption it is given again;
+# with --minutes it stops by itself after about so long and exits with status 3 until all is done. Between such pieces only
+# FOLDER/*.state and FOLDER/*.safetensors have to be kept, without the states of what is done, at most 16 MiB: the world is
+# drawn again from its seed. --scale 10 trains ten times as long. Needs Python with PyTorch, numpy, safetensors and Pillow.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+folder=${1:?usage: train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N]}
+shift
+device=cpu minutes=1000000 scale=1 seed=0 threads=1
+while [ $# -gt 0 ]; do
+  case $1 in
+  --device) device=$2 ;;
+  --minutes) minutes=$2 ;;
+  --scale) scale=$2 ;;
+  --seed) seed=$2 ;;
+  --threads) threads=$2 ;;
+  *)
+    echo "train.sh: unknown option $1" >&2
+    exit 2
+    ;;
+  esac
+  shift 2
+done
+
+ends=$(awk "BEGIN { print $(date +%s) + 60 * $minutes }")
+steps() { awk "BEGIN { print int($1 * $scale) }"; }
+
+# piece STATE PROGRAM OPTIONS...: one training, unless it is done; its state goes when it is.
+piece() {
+  state=$1
+  shift
+  [ -f "$state.done" ] && return
+  left=$(awk "BEGIN { print ($ends - $(date +%s)) / 60 }")
+  python3 "$@" --data "$folder" --state "$state" --minutes "$left" --device "$device" --threads "$threads" || exit $?
+  : >"$state.done"
+  rm -f "$state"
+}
+
+mkdir -p "$folder"
+python3 "$here/make_world.py" "$folder/train" --count 40000 --seed 1
+python3 "$here/make_world.py" "$folder/held-out" --count 2000 --seed 2
+piece "$folder/vqgan.state" "$here/train_vqgan.py" --seed "$seed" --steps "$(steps 9500)" --out "$folder/vqgan.safetensors"
+for name in clip judge-1 judge-2; do
+  piece "$folder/$name.state" "$here/train_clip.py" --seed "$seed" --steps "$(steps 6000)" --vqgan "$folder/vqgan.safetensors" \
+    --out "$folder/$name.safetensors"
+  seed=$((seed + 100))
+done
+python3 "$here/measure_vqgan.py" "$folder/vqgan.safetensors" --data "$folder" --device "$device" --threads "$threads"
+echo "What it draws: VQGEN_MODELS=$folder tools/check-pictures --keep $folder/pictures --sheet $folder/sheet.png"
+echo "What judges say of that: python3 weights/train/judge.py $folder/pictures --data $folder --judge $folder/judge-?.safetensors"
