@@ -189,10 +189,10 @@ template <int V> VQ_DEVICE columns<V> columns_of(const norm_job &j, const here &
 {
   columns<V> c = {};
   for (int k = 0; k < V && p.channel < j.channels; k++) {
-    const float *s = j.statistics + 2 * ((int64_t)blockIdx.z * j.groups + (p.channel + k) / j.wide);
-    c.mean[k] = s[0];
-    c.rstd[k] = s[1];
-    c.g[k] = j.g ? j.g[p.channel + k] : 0; /* one that is not needed may not have been kept */
+    int64_t at = 2 * ((int64_t)blockIdx.z * j.groups + (p.channel + k) / j.wide);
+    c.mean[k] = j.statistics ? j.statistics[at] : 0; /* what is not needed may not have been kept */
+    c.rstd[k] = j.statistics ? j.statistics[at + 1] : 0;
+    c.g[k] = j.g ? j.g[p.channel + k] : 0;
     c.b[k] = j.b ? j.b[p.channel + k] : 0;
   }
   return c;
