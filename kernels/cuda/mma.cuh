@@ -58,7 +58,7 @@ VQ_DEVICE void vq_load_matrices_transposed(uint32_t out[4], const void *row)
 }
 
 /* 16 bytes from global to shared memory, both at multiples of 16, without waiting; zeros where `there` is false (then `from` is
- * not read, but must be an address). */
+ * not read, and may point anywhere). */
 VQ_DEVICE void vq_copy_async(void *to, const void *from, bool there)
 {
 #ifdef VQ_ASYNC

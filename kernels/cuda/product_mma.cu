@@ -22,7 +22,7 @@ namespace
 template <int TILE_M, int TILE_N, int WARPS_M, int WARPS_N> struct mma_sizes {
   static constexpr int M = TILE_M, N = TILE_N;
   static constexpr int THREADS = 32 * WARPS_M * WARPS_N;
-  static constexpr int DOWN = WARPS_M, ACROSS = WARPS_N;
+  static constexpr int ACROSS = WARPS_N;                                     /* warps */
   static constexpr int WARP_M = TILE_M / WARPS_M, WARP_N = TILE_N / WARPS_N; /* a warp's part of the tile */
   static constexpr int STAGE = (TILE_M + TILE_N) * CHUNK;                    /* elements */
   static constexpr int BYTES = STAGES * STAGE * 2;
@@ -30,7 +30,7 @@ template <int TILE_M, int TILE_N, int WARPS_M, int WARPS_N> struct mma_sizes {
 };
 
 /* Rows of CHUNK channels lie in shared memory without gaps, their vectors shuffled so that the 8 rows that a warp loads together
- * lie in different banks. */
+ * lie in different banks. The shuffle has a period of 8 rows. */
 VQ_DEVICE int place_of(int row, int vector)
 {
   return (row * VECTORS + (vector ^ (row / 2 % VECTORS))) * VECTOR;
@@ -42,113 +42,143 @@ template <int N> VQ_DEVICE int place_by_channel(int row, int vector)
   return (row * (N / VECTOR) + (vector ^ (row % 8))) * VECTOR;
 }
 
-/* What a thread brings: vectors of some rows of x and of w, chunk after chunk. */
+/* What a thread brings: vectors of some rows of x and of w, chunk after chunk. All that does not change from one chunk to the next is
+ * computed once: where a vector stands in each row, and where it goes in a stage. */
 template <class S, bool BY_CHANNEL> struct bringer {
   static constexpr int ROWS = S::M * VECTORS / S::THREADS, OUTPUTS = S::N * VECTORS / S::THREADS;
-  static constexpr int APART = S::THREADS / VECTORS;                  /* between a thread's rows */
-  static constexpr int CHANNELS_APART = S::THREADS / (S::N / VECTOR); /* between its channels */
-  int64_t at[ROWS];                                                   /* of tap (0,0), in x; it may lie outside */
-  unsigned inside[ROWS]; /* bit u * kw + v: that tap lies in the picture */
-  int u, v, c;           /* the next chunk */
+  static constexpr int ROWS_APART = S::THREADS / VECTORS; /* between a thread's rows of x */
+  static constexpr int W_APART = BY_CHANNEL ? S::THREADS / (S::N / VECTOR) : ROWS_APART; /* and of w */
+  static_assert(ROWS_APART % 8 == 0 && W_APART % 8 == 0, "the rows of a thread are shuffled alike");
+  const vq_bf16 *x[ROWS]; /* of tap (0,0) and channel 0; it may lie outside */
+  unsigned inside[ROWS];  /* bit u * kw + v: that tap lies in the picture */
+  int x_to, x_channel;    /* in a stage; of a chunk */
+  const vq_bf16 *w;
+  int64_t w_apart;
+  int w_to, w_channel, w_outputs; /* w_outputs: as many of its rows are there, or all or none */
+  int u, v, tap, c;               /* the next chunk */
+  int64_t x_from, w_from;         /* its distance from tap (0,0), channel 0 */
 
-  VQ_DEVICE void start(const vq_product &p, const vq_product_place &here)
+  VQ_DEVICE void aim(const vq_product &p, const vq_product_place &here)
   {
-    int chunks = (p.channels + CHUNK - 1) / CHUNK, tap = here.first / chunks;
-    u = tap / p.kw;
-    v = tap % p.kw;
-    c = here.first % chunks * CHUNK;
+    x_from = ((int64_t)u * p.width + v) * p.turn * p.channels + c;
+    w_from = vq_product_weight_at(p, here, u, v) + c * p.w_channel;
+  }
+
+  VQ_DEVICE void start_x(const vq_product &p, const vq_product_place &here)
+  {
+    int vector = threadIdx.x % VECTORS, first = threadIdx.x / VECTORS;
+    x_to = place_of(first, vector);
+    x_channel = vector * VECTOR;
 #pragma unroll
     for (int i = 0; i < ROWS; i++) {
-      vq_product_row row = vq_product_row_at(p, here, here.m + (int)threadIdx.x / VECTORS + i * APART);
-      at[i] = (((int64_t)row.image * p.height + row.down) * p.width + row.right) * p.channels;
+      vq_product_row row = vq_product_row_at(p, here, here.m + first + i * ROWS_APART);
+      int64_t pixel = ((int64_t)row.image * p.height + row.down) * p.width + row.right;
+      x[i] = static_cast<const vq_bf16 *>(p.x) + pixel * p.channels + x_channel;
       inside[i] = 0;
       for (int y = 0; y < p.kh; y++)
-        for (int x = 0; x < p.kw; x++) {
-          int down = row.down + y * p.turn, right = row.right + x * p.turn;
+        for (int z = 0; z < p.kw; z++) {
+          int down = row.down + y * p.turn, right = row.right + z * p.turn;
           bool in = row.image >= 0 && down >= 0 && down < p.height && right >= 0 && right < p.width;
-          inside[i] |= (unsigned)in << (y * p.kw + x);
+          inside[i] |= (unsigned)in << (y * p.kw + z);
         }
     }
   }
 
-  VQ_DEVICE void bring_x(const vq_product &p, vq_bf16 *to)
+  VQ_DEVICE void start_w(const vq_product &p, const vq_product_place &here)
   {
-    const vq_bf16 *x = static_cast<const vq_bf16 *>(p.x);
-    int vector = threadIdx.x % VECTORS, row = threadIdx.x / VECTORS, channel = c + vector * VECTOR;
-    int64_t from = ((int64_t)u * p.width + v) * p.turn * p.channels + channel;
-#pragma unroll
-    for (int i = 0; i < ROWS; i++) {
-      bool there = (inside[i] >> (u * p.kw + v) & 1) && channel < p.channels;
-      vq_copy_async(to + place_of(row + i * APART, vector), there ? x + at[i] + from : x, there);
-    }
+    constexpr int ACROSS = BY_CHANNEL ? S::N / VECTOR : VECTORS;
+    int vector = threadIdx.x % ACROSS, row = threadIdx.x / ACROSS;
+    int o = here.n + (BY_CHANNEL ? vector * VECTOR : row);
+    w_to = S::M * CHUNK + (BY_CHANNEL ? place_by_channel<S::N>(row, vector) : place_of(row, vector));
+    w_channel = BY_CHANNEL ? row : vector * VECTOR;
+    w = static_cast<const vq_bf16 *>(p.w) + o * p.w_output + w_channel * p.w_channel;
+    w_apart = W_APART * (BY_CHANNEL ? p.w_channel : p.w_output);
+    w_outputs = p.outputs - o;
   }
 
-  VQ_DEVICE void bring_w(const vq_product &p, const vq_product_place &here, vq_bf16 *to)
+  VQ_DEVICE void start(const vq_product &p, const vq_product_place &here)
   {
-    const vq_bf16 *w = static_cast<const vq_bf16 *>(p.w);
-    int64_t from = vq_product_weight_at(p, here, u, v);
-    if (BY_CHANNEL) {
-      int vector = threadIdx.x % (S::N / VECTOR), row = threadIdx.x / (S::N / VECTOR), o = here.n + vector * VECTOR;
-#pragma unroll
-      for (int i = 0; i < OUTPUTS; i++) {
-        int channel = c + row + i * CHANNELS_APART;
-        bool there = channel < p.channels && o < p.outputs;
-        vq_copy_async(to + place_by_channel<S::N>(row + i * CHANNELS_APART, vector),
-                      there ? w + from + channel * p.w_channel + o : w, there);
-      }
-      return;
-    }
-    int vector = threadIdx.x % VECTORS, row = threadIdx.x / VECTORS, channel = c + vector * VECTOR;
-#pragma unroll
-    for (int i = 0; i < OUTPUTS; i++) {
-      int o = here.n + row + i * APART;
-      bool there = channel < p.channels && o < p.outputs;
-      vq_copy_async(to + place_of(row + i * APART, vector), there ? w + from + o * p.w_output + channel : w, there);
-    }
+    int chunks = (p.channels + CHUNK - 1) / CHUNK;
+    tap = here.first / chunks;
+    u = tap / p.kw;
+    v = tap % p.kw;
+    c = here.first % chunks * CHUNK;
+    start_x(p, here);
+    start_w(p, here);
+    aim(p, here);
   }
 
+  /* One chunk into a stage, and on to the next. */
   VQ_DEVICE void bring(const vq_product &p, const vq_product_place &here, vq_bf16 *stage)
   {
-    bring_x(p, stage);
-    bring_w(p, here, stage + S::M * CHUNK);
+    unsigned bit = c + x_channel < p.channels ? 1u << tap : 0;
+#pragma unroll
+    for (int i = 0; i < ROWS; i++)
+      vq_copy_async(stage + x_to + i * ROWS_APART * CHUNK, x[i] + x_from, (inside[i] & bit) != 0);
+    const vq_bf16 *from = w + w_from;
+    int left = p.channels - c - w_channel;
+#pragma unroll
+    for (int i = 0; i < OUTPUTS; i++) {
+      bool there = BY_CHANNEL ? left > i * W_APART && w_outputs > 0 : left > 0 && w_outputs > i * W_APART;
+      vq_copy_async(stage + w_to + i * W_APART * (BY_CHANNEL ? S::N : CHUNK), from, there);
+      from += w_apart;
+    }
     c += CHUNK;
+    x_from += CHUNK;
+    w_from += CHUNK * p.w_channel;
     if (c < p.channels)
       return;
     c = 0;
+    tap++;
     if (++v == p.kw) {
       v = 0;
       u++;
     }
+    aim(p, here);
   }
 };
 
 /* A warp's part of the tile: its sums += those of a chunk. mma.cuh has which lane holds what. */
-template <class S, bool BY_CHANNEL>
-VQ_DEVICE void multiply(const vq_bf16 *stage, float sum[S::WARP_M / 16][S::WARP_N / 8][4])
-{
-  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  int m = warp / S::ACROSS * S::WARP_M, n = warp % S::ACROSS * S::WARP_N;
-  const vq_bf16 *w = stage + S::M * CHUNK;
+template <class S, bool BY_CHANNEL> struct multiplier {
+  static constexpr int A = S::WARP_M / 16, B = S::WARP_N / 16; /* pieces of 16 rows, of 16 outputs */
+  int a[CHUNK / 16];                  /* in a stage: this lane's row for steps of 16 channels */
+  int b[BY_CHANNEL ? B : CHUNK / 16]; /* by channel, for pieces of 16 outputs */
+
+  VQ_DEVICE void start()
+  {
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int m = warp / S::ACROSS * S::WARP_M, n = warp % S::ACROSS * S::WARP_N;
 #pragma unroll
-  for (int k = 0; k < CHUNK; k += 16) {
-    uint32_t a[S::WARP_M / 16][4], b[S::WARP_N / 16][4];
+    for (int k = 0; k < CHUNK / 16; k++)
+      a[k] = place_of(m + lane % 16, 2 * k + lane / 16);
 #pragma unroll
-    for (int i = 0; i < S::WARP_M / 16; i++)
-      vq_load_matrices(a[i], stage + place_of(m + i * 16 + lane % 16, k / VECTOR + lane / 16));
-#pragma unroll
-    for (int j = 0; j < S::WARP_N / 16; j++)
-      if (BY_CHANNEL)
-        vq_load_matrices_transposed(b[j],
-                                    w + place_by_channel<S::N>(k + lane % 16, (n + j * 16) / VECTOR + lane / 16));
-      else
-        vq_load_matrices(b[j], w + place_of(n + j * 16 + lane / 16 * 8 + lane % 8, k / VECTOR + lane / 8 % 2));
-#pragma unroll
-    for (int i = 0; i < S::WARP_M / 16; i++)
-#pragma unroll
-      for (int j = 0; j < S::WARP_N / 8; j++)
-        vq_mma_bf16(sum[i][j], a[i], b[j / 2] + j % 2 * 2);
+    for (int j = 0; j < (BY_CHANNEL ? B : CHUNK / 16); j++)
+      b[j] = S::M * CHUNK + (BY_CHANNEL ? place_by_channel<S::N>(lane % 16, (n + j * 16) / VECTOR + lane / 16)
+                                        : place_of(n + lane / 16 * 8 + lane % 8, 2 * j + lane / 8 % 2));
   }
-}
+
+  VQ_DEVICE void multiply(const vq_bf16 *stage, float sum[A][2 * B][4]) const
+  {
+#pragma unroll
+    for (int k = 0; k < CHUNK / 16; k++) {
+      uint32_t of_a[A][4], of_b[B][4];
+#pragma unroll
+      for (int i = 0; i < A; i++)
+        vq_load_matrices(of_a[i], stage + a[k] + i * 16 * CHUNK);
+#pragma unroll
+      for (int j = 0; j < B; j++)
+        if (BY_CHANNEL)
+          vq_load_matrices_transposed(of_b[j], stage + b[BY_CHANNEL ? j : 0] + k * 16 * S::N);
+        else
+          vq_load_matrices(of_b[j], stage + b[BY_CHANNEL ? 0 : k] + j * 16 * CHUNK);
+#pragma unroll
+      for (int i = 0; i < A; i++)
+#pragma unroll
+        for (int j = 0; j < 2 * B; j++)
+          vq_mma_bf16(sum[i][j], of_a[i], of_b[j / 2] + j % 2 * 2);
+    }
+  }
+};
 
 /* The warp's sums, 16 rows at a time through shared memory, so that each lane ends with 8 neighbours of a row. */
 template <class S>
@@ -186,7 +216,9 @@ __global__ void __launch_bounds__(S::THREADS, BLOCKS) mma_kernel(vq_product p, i
   bringer<S, BY_CHANNEL> next;
   float sum[S::WARP_M / 16][S::WARP_N / 8][4] = {};
   int count = here.end - here.first;
+  multiplier<S, BY_CHANNEL> those;
   next.start(p, here);
+  those.start();
   for (int i = 0; i < STAGES - 1; i++) {
     if (i < count)
       next.bring(p, here, stage + i * S::STAGE);
@@ -198,7 +230,7 @@ __global__ void __launch_bounds__(S::THREADS, BLOCKS) mma_kernel(vq_product p, i
     if (i + STAGES - 1 < count)
       next.bring(p, here, stage + (i + STAGES - 1) % STAGES * S::STAGE);
     vq_copy_commit();
-    multiply<S, BY_CHANNEL>(stage + i % STAGES * S::STAGE, sum);
+    those.multiply(stage + i % STAGES * S::STAGE, sum);
   }
   __syncthreads();
   finish<S>(p, here, partial, shared, sum);
