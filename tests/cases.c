@@ -112,8 +112,10 @@ static void look_for_others(void *user, const vq_op *op, const vq_call *call, bo
   vq_result *result = user;
   (void)backward;
   (void)seconds;
-  if (op == result->op)
+  if (op == result->op) {
     result->attr = *call->attr;
+    result->calls++;
+  }
   result->composed = result->composed || (op != result->op && op != &vq_op_add);
 }
 

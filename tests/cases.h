@@ -80,6 +80,7 @@ typedef struct vq_result {
   vq_dtype dtype;  /* of the output; integers lie in value[VQ_IN] as they are, BF16 as vq_real */
   const vq_op *op; /* the row's */
   vq_attr attr;    /* of its call */
+  int calls;       /* of the case's op */
   bool composed;   /* other ops than that one and add were called */
   size_t peak;     /* bytes of the step pool */
 } vq_result;

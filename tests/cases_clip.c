@@ -15,6 +15,11 @@ static vq_tensor *attention1(vq_tape *t, vq_tensor *const *in)
   return vq_attention(t, in[0], 1, false);
 }
 
+static vq_tensor *attention1_causal(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_attention(t, in[0], 1, true);
+}
+
 static vq_tensor *attention2(vq_tape *t, vq_tensor *const *in)
 {
   return vq_attention(t, in[0], 2, false);
@@ -23,6 +28,11 @@ static vq_tensor *attention2(vq_tape *t, vq_tensor *const *in)
 static vq_tensor *attention2_causal(vq_tape *t, vq_tensor *const *in)
 {
   return vq_attention(t, in[0], 2, true);
+}
+
+static vq_tensor *attention_twice(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_add(t, vq_attention(t, in[0], 2, true), vq_attention(t, in[0], 1, false));
 }
 
 static vq_tensor *attention_added(vq_tape *t, vq_tensor *const *in)
@@ -139,6 +149,9 @@ static vq_tensor *cross_entropy_of_many(vq_tape *t, vq_tensor *const *in)
   return vq_cross_entropy(t, many(t, in, 2, (int64_t[]){301, 23}), in[2]);
 }
 
+/* Rows for the tiles of a GPU's kernels: too many numbers for central differences. */
+#define TILES "test_cuda_ops compares its gradient with the CPU's, which the smaller rows check"
+
 /* clang-format off */
 const vq_case vq_cases_clip[] = {
     {"attention", &vq_op_attention, attention2, {LEAF(2, 5, 18)}},
@@ -147,6 +160,12 @@ const vq_case vq_cases_clip[] = {
     {"attention, several blocks", &vq_op_attention, attention1, {LEAF(1, 37, 9)}},
     {"attention, several blocks, causal", &vq_op_attention, attention2_causal, {LEAF(1, 37, 12)}},
     {"attention, large scores", &vq_op_attention, attention2, {{.kind = VQ_INPUT_LEAF, DIMS(1, 6, 24), .spread = 4}}},
+    {"attention, heads of 64 columns", &vq_op_attention, attention2, {LEAF(2, 50, 384)}, NULL, TILES},
+    {"attention, tiles of rows, causal", &vq_op_attention, attention2_causal, {LEAF(1, 77, 144)}, NULL, TILES},
+    {"attention, many tiles", &vq_op_attention, attention1, {LEAF(1, 197, 96)}, NULL, TILES},
+    {"attention, a head of 80 columns", &vq_op_attention, attention1, {LEAF(1, 66, 240)}, NULL, TILES},
+    {"attention, a wide head, causal", &vq_op_attention, attention1_causal, {LEAF(1, 70, 360)}, NULL, TILES},
+    {"attention, tiles, added to", &vq_op_attention, attention_twice, {LEAF(1, 9, 96)}},
     {"attention, added to", &vq_op_attention, attention_added, {LEAF(2, 5, 12)}},
     {"attention, no gradient", &vq_op_attention, attention2, {CONST(2, 19, 18)}},
     {"attention, more blocks than scratch", &vq_op_attention, attention_of_many, {CONST(21600, 1), LEAF(1, 1)}},

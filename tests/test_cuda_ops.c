@@ -6,13 +6,14 @@
  * In float, values and gradients are compared with the CPU's kernels: within 2e-5 of a tensor's largest value, what sums of a thousand terms
  * in another order may differ by. In bf16 (each mixture of types that the op takes) they are compared with the CPU's float kernels on the
  * same rounded inputs: the error, as a root of the mean square, is at most twice that of rounding the exact result (of
- * norm_act_conv: of its parts, each rounded). A row that composes
+ * norm_act_conv and attention: of their parts, each rounded). A row that composes
  * several ops rounds between them, so it is run in float only. The four schedules must give the same bits, and the dry run's memory is
  * the real one's.
  */
 #include "cases.h"
 
 #include "base/bf16.h"
+#include "base/rng.h"
 #include "kernels/cuda/module.h"
 
 #include <math.h>
@@ -82,36 +83,120 @@ static vq_tensor *in_parts(vq_tape *t, vq_tensor *const *in, const vq_attr *a)
   return in[5] ? vq_add(t, rounded(t, y), in[5]) : y;
 }
 
-static vq_status run_parts(vq_device *device, const vq_case *c, unsigned halves, const vq_attr *attr, vq_real *y)
+static float round_to_bf16(double x)
+{
+  return vq_bf16_to_float(vq_bf16_from_float((float)x));
+}
+
+/* One head of attention, its scores, softmax and their gradients rounded to bf16, as they are where they go through memory between
+ * products of bf16. q, k, v and their gradients lie `stride` apart, dy `C`; row: 3 T doubles. */
+static void naive_head(const vq_real *q, const vq_real *k, const vq_real *v, const vq_real *dy, double *y,
+                       double *dq, int64_t T, int64_t D, int64_t C, bool causal, double *row)
+{
+  double *S = row, *P = row + T, *dP = row + 2 * T, scale = 1 / sqrt((double)D);
+  int64_t stride = 3 * C;
+  for (int64_t i = 0; i < T; i++) {
+    int64_t sees = causal ? i + 1 : T;
+    double largest = -INFINITY, total = 0, delta = 0;
+    for (int64_t j = 0; j < sees; j++) {
+      double s = 0, d = 0;
+      for (int64_t c = 0; c < D; c++) {
+        s += (double)q[i * stride + c] * (double)k[j * stride + c];
+        d += (double)dy[i * C + c] * (double)v[j * stride + c];
+      }
+      S[j] = round_to_bf16(s * scale);
+      dP[j] = round_to_bf16(d);
+      largest = fmax(largest, S[j]);
+    }
+    for (int64_t j = 0; j < sees; j++)
+      total += exp(S[j] - largest);
+    for (int64_t j = 0; j < sees; j++) {
+      P[j] = round_to_bf16(exp(S[j] - largest) / total);
+      delta += P[j] * dP[j];
+    }
+    for (int64_t j = 0; j < sees; j++) {
+      double dS = round_to_bf16(P[j] * (dP[j] - delta));
+      for (int64_t c = 0; c < D; c++) {
+        y[i * C + c] += P[j] * (double)v[j * stride + c];
+        dq[i * stride + c] += dS * (double)k[j * stride + c] * scale;
+        dq[j * stride + C + c] += dS * (double)q[i * stride + c] * scale;
+        dq[j * stride + 2 * C + c] += P[j] * (double)dy[i * C + c];
+      }
+    }
+  }
+}
+
+/* attention so: y, and the gradient of qkv from the dy that a case draws. */
+static void naive_attention(const vq_real *x, const vq_tensor *qkv, const vq_attr *a, vq_real *y, vq_real *dx)
+{
+  int64_t B = qkv->dim[0], T = qkv->dim[1], C = qkv->dim[2] / 3, D = C / a->i[0], count = B * T * C;
+  double *sums = calloc((size_t)(4 * count + 3 * T), sizeof *sums), *of_y = sums + 3 * count;
+  vq_real *dy = malloc((size_t)count * sizeof *dy);
+  for (int64_t e = 0; e < count; e++)
+    dy[e] = round_to_bf16((vq_real)vq_rng_normal(SEED, VQ_RNG_WEIGHTS, VQ_IN, (uint64_t)e));
+  for (int64_t b = 0; b < B; b++)
+    for (int64_t c = 0; c < C; c += D) {
+      int64_t at = b * T * 3 * C + c, out = b * T * C + c;
+      naive_head(x + at, x + at + C, x + at + 2 * C, dy + out, of_y + out, sums + at, T, D, C, a->i[1],
+                 sums + 4 * count);
+    }
+  for (int64_t e = 0; e < count; e++)
+    y[e] = (vq_real)of_y[e];
+  for (int64_t e = 0; dx && e < 3 * count; e++)
+    dx[e] = (vq_real)sums[e];
+  free(sums);
+  free(dy);
+}
+
+static vq_status run_attention(vq_device *device, vq_tensor *qkv, const vq_attr *attr, vq_real *value[VQ_IN + 1])
+{
+  vq_real *x = malloc((size_t)vq_count(qkv) * sizeof *x);
+  vq_status status = vq_tensor_read(device, qkv, x);
+  if (!status)
+    naive_attention(x, qkv, attr, value[VQ_IN], value[0]);
+  free(x);
+  return status;
+}
+
+static vq_status run_parts(vq_device *device, const vq_case *c, unsigned halves, const vq_attr *attr,
+                           vq_real *value[VQ_IN + 1])
 {
   vq_tape *t;
-  vq_tensor *in[VQ_IN];
+  vq_tensor *in[VQ_IN], *out;
   VQ_TRY(vq_device_reserve(device, (size_t)64 << 20));
   VQ_TRY(vq_tape_create(&t, device));
   vq_status status = vq_case_inputs(c, t, halves, SEED, NULL, in);
-  vq_tensor *out = status ? NULL : in_parts(t, in, attr);
-  status = out ? vq_tensor_read(device, out, y) : vq_tape_status(t);
+  if (!status && c->op == &vq_op_attention)
+    status = run_attention(device, in[0], attr, value);
+  else if (!status) {
+    out = in_parts(t, in, attr);
+    status = out ? vq_tensor_read(device, out, value[VQ_IN]) : vq_tape_status(t);
+  }
   vq_tape_free(t);
   return status;
 }
 
-/* The output that a naive implementation would give, before it is rounded; NULL: the exact one. */
-static vq_real *naive_output(const vq_case *c, unsigned halves, const vq_result *cpu)
+/* What a naive implementation would give, before it is rounded: value[VQ_IN] and, of attention, value[0]; NULL: the exact result. */
+static void naive_results(const vq_case *c, unsigned halves, const vq_result *cpu, vq_real *value[VQ_IN + 1])
 {
   vq_device *device;
-  if (!halves || c->op != &vq_op_norm_act_conv || cpu->composed || vq_cpu_create(&device, 1))
-    return NULL;
-  vq_real *y = malloc((size_t)cpu->count[VQ_IN] * sizeof *y);
-  if (run_parts(device, c, halves, &cpu->attr, y))
+  bool attention = c->op == &vq_op_attention;
+  if (!halves || (!attention && c->op != &vq_op_norm_act_conv) || cpu->composed || cpu->calls != 1 ||
+      vq_cpu_create(&device, 1))
+    return;
+  value[VQ_IN] = malloc((size_t)cpu->count[VQ_IN] * sizeof(vq_real));
+  if (attention && cpu->value[0])
+    value[0] = malloc((size_t)cpu->count[0] * sizeof(vq_real));
+  if (run_parts(device, c, halves, &cpu->attr, value))
     complain(c, "in parts", vq_error_message());
   vq_device_free(device);
-  return y;
 }
 
 /* The CPU's values are exact enough to be the measure. */
 static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, const vq_result *cpu)
 {
-  vq_real *parts = naive_output(c, halves, cpu);
+  vq_real *parts[VQ_IN + 1] = {NULL};
+  naive_results(c, halves, cpu, parts);
   for (int i = 0; i <= VQ_IN; i++) {
     if (!cpu->value[i])
       continue;
@@ -124,7 +209,7 @@ static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, co
     bool finite = true;
     for (int64_t e = 0; e < cpu->count[i]; e++) {
       double y = cpu->value[i][e], error = fabs((double)cuda->value[i][e] - y);
-      float unrounded = parts && i == VQ_IN ? parts[e] : (float)y;
+      float unrounded = parts[i] ? parts[i][e] : (float)y;
       double rounding = fabs((double)vq_bf16_to_float(vq_bf16_from_float(unrounded)) - y);
       finite = finite && isfinite(error);
       largest = fmax(largest, fabs(y));
@@ -143,7 +228,8 @@ static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, co
              i == VQ_IN ? "output" : "gradient", i, largest, worst, square, naive, halves);
     complain(c, "differs from the CPU", text);
   }
-  free(parts);
+  free(parts[VQ_IN]);
+  free(parts[0]);
 }
 
 /* Whether the row composes several ops. */

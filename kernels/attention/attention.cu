@@ -1,9 +1,10 @@
 /* attention.cu -- attention on CUDA. Contract: attention.h.
  *
  * A block has a few query rows of one head, or in the way back a few keys too, and all of its sequence's scores for them in shared memory:
- * no n x n matrix, a whole softmax at once, any head width. k and v come from the second-level cache, once a block.
+ * no n x n matrix, a whole softmax at once, any head width and type. k and v come from the second-level cache, once a block. Most heads of
+ * bf16 go to the tensor cores instead: flash.cuh.
  */
-#include "kernels/cuda/cuda.cuh"
+#include "kernels/attention/flash.cuh"
 #include "kernels/cuda/reduce.cuh"
 
 namespace
@@ -245,8 +246,15 @@ template <class K> vq_status ask_for_room(K kernel, int64_t floats)
   return floats * 4 > ROOM ? vq_cuda_status(VQ_ALLOW_SHARED(kernel, floats * 4), "attention") : VQ_OK;
 }
 
+bool by_flash(const vq_call *c)
+{
+  return vq_cuda(c)->major >= 8 && vq_flash_takes(c);
+}
+
 vq_status attention_forward_cuda(const vq_call *c)
 {
+  if (by_flash(c))
+    return vq_flash_forward(c);
   sizes s = sizes_of(c);
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);
@@ -266,6 +274,8 @@ size_t attention_scratch_cuda(const vq_call *c, bool backward)
 
 vq_status attention_backward_cuda(const vq_call *c)
 {
+  if (by_flash(c))
+    return vq_flash_backward(c, static_cast<float *>(c->scratch));
   sizes s = sizes_of(c);
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);
