@@ -281,6 +281,37 @@ Test(doctor, an_undamaged_copy_is_healthy)
   vq_doctor_free(&d);
 }
 
+/* Networks of random weights mean nothing: no threshold is within chance's reach. What does not ask for a meaning passes. */
+Test(doctor, random_networks_are_found)
+{
+  static const char *const fail[][2] = {{"clip", "colours"},
+                                        {"clip", "channels"},
+                                        {"clip", "shapes"},
+                                        {"clip", "written words"},
+                                        {"vqgan", "round trip"}};
+  static const char *const pass[][2] = {{"files", "vqgan tensors"},
+                                        {"files", "clip tensors"},
+                                        {"gradient", "along it"},
+                                        {"gradient", "against a third"},
+                                        {"repeat", "bytes"}};
+  static const char *const vqgans[] = {"vqgan_tiny", "gumbel_tiny"}, *const clips[] = {"clip_tinyA", "clip_tinyB"};
+  setenv("VQGEN_MODELS", VQ_SOURCE_ROOT "/weights", 1);
+  for (int i = 0; i < 2; i++) {
+    vq_doctor d;
+    char vqgan[PATH_MAX], clip[PATH_MAX];
+    snprintf(vqgan, sizeof vqgan, "%s/tests/data/reference/%s.safetensors", VQ_SOURCE_ROOT, vqgans[i]);
+    snprintf(clip, sizeof clip, "%s/tests/data/reference/%s.safetensors", VQ_SOURCE_ROOT, clips[i]);
+    examine(&d, vqgan, clip, NULL);
+    for (size_t k = 0; k < sizeof fail / sizeof *fail; k++)
+      cr_expect_eq(find(&d, fail[k][0], fail[k][1])->verdict, VQ_CHECK_FAIL, "%s: %s", fail[k][1],
+                   find(&d, fail[k][0], fail[k][1])->found);
+    for (size_t k = 0; k < sizeof pass / sizeof *pass; k++)
+      cr_expect_eq(find(&d, pass[k][0], pass[k][1])->verdict, VQ_CHECK_PASS, "%s: %s", pass[k][1],
+                   find(&d, pass[k][0], pass[k][1])->found);
+    vq_doctor_free(&d);
+  }
+}
+
 /* Damage in the pair that ships, where it is found by itself. */
 Test(doctor, a_damaged_pair_that_ships)
 {

@@ -15,6 +15,7 @@ import argparse
 import gzip
 import hashlib
 import json
+import pickle
 from pathlib import Path
 
 import numpy
@@ -30,6 +31,29 @@ PROMPTS = [["a red circle on a blue background", 1.0, None], ["a green square", 
 STEPS, LR, LATENT = 3, 0.1, (12, 14)  # not square, so that rows taken for columns show
 
 
+class Inert(dict):
+    """What a training framework has put into its checkpoint beside the weights: nothing of it runs."""
+
+    def __init__(self, *_, **__):
+        super().__init__()
+
+    def __setstate__(self, state):
+        pass
+
+
+class Careful:
+    """A pickle module for torch.load that makes tensors, containers and nothing else."""
+
+    class Unpickler(pickle.Unpickler):
+        def find_class(self, module, name):
+            if module.split(".")[0] == "torch" or (module, name) == ("collections", "OrderedDict"):
+                return super().find_class(module, name)
+            return type(name, (Inert,), {})
+
+    load, loads, dump, dumps, Pickler = pickle.load, pickle.loads, pickle.dump, pickle.dumps, pickle.Pickler
+    __name__ = "careful"
+
+
 def load(path):
     """-> {name: tensor}, metadata"""
     if path.suffix == ".safetensors":
@@ -37,8 +61,8 @@ def load(path):
         return {n: torch.from_numpy(numpy.array(a)) for n, a in arrays.items()}, meta
     try:
         return dict(torch.jit.load(str(path), map_location="cpu").state_dict()), {}
-    except RuntimeError:
-        found = torch.load(path, map_location="cpu", weights_only=False)
+    except RuntimeError:  # no TorchScript
+        found = torch.load(path, map_location="cpu", pickle_module=Careful, weights_only=False)
         return dict(found.get("state_dict", found)), {}
 
 
