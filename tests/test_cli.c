@@ -285,6 +285,6 @@ Test(cli, tells_devices_and_plans)
   json_decref(o);
   forget(&s);
   s = TOOL_OK("plan");
-  cr_expect(strstr(s.out, "together") && strstr(s.out, "96x96"), "%s", s.out);
+  cr_expect(strstr(s.out, "together") && strstr(s.out, "64x64"), "%s", s.out);
   forget(&s);
 }
