@@ -41,4 +41,4 @@ the desert on a sunny day
 a snowy field at night
 a city skyline at sunset
 END
-ffmpeg -v error -y -i "$work/%02d.png" -vf "scale=192:192:flags=lanczos,tile=4x6:padding=4" -frames:v 1 "$out"
+ffmpeg -v error -y -i "$work/%02d.png" -vf "scale=iw*3:ih*3:flags=neighbor,tile=4x6:padding=4" -frames:v 1 "$out"

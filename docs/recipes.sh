@@ -17,9 +17,9 @@ for recipe in own notebook crowson nerdyrodent mse codebook; do
     # From gray: the published start, random tokens, is for a VQGAN that was trained on photographs (weights/README.md).
     start=gray
     [ "$recipe" != codebook ] || start=random # logits have no other
-    "$vqgen" "$prompt" --recipe "$recipe" --init $start -s 96x96 -n 150 --seed 3 --metadata none --progress none \
+    "$vqgen" "$prompt" --recipe "$recipe" --init $start -s 64x64 -n 150 --seed 3 --metadata none --progress none \
       -o "$work/$(printf %02d $number).png" >/dev/null
     number=$((number + 1))
   done
 done
-ffmpeg -v error -y -i "$work/%02d.png" -vf "scale=iw*2:ih*2:flags=neighbor,tile=4x6:padding=4" -frames:v 1 "$out"
+ffmpeg -v error -y -i "$work/%02d.png" -vf "scale=iw*3:ih*3:flags=neighbor,tile=4x6:padding=4" -frames:v 1 "$out"

@@ -140,7 +140,7 @@ def main():
     vocabulary = vocabulary_for(a.data, a.begin)
     world, held_out = (World(f"{a.data}/{name}", vocabulary, a.device) for name in ("train", "held-out"))
     vqgan = load_vqgan(a.vqgan, a.device)
-    drawn = reconstruct(f"{a.data}/reconstructions.npy", vqgan, world.pictures, a.reconstructions, a.device)
+    drawn = reconstruct(f"{a.data}/reconstructions.npy", vqgan, world.pictures, min(a.reconstructions, len(world.pictures)), a.device)
     torch.manual_seed(a.seed)
     clip = CLIP(json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)).to(a.device)
     if a.begin:
