@@ -1,6 +1,7 @@
 /* cpu.c -- the CPU as a device: memory is the process's own, kernels are the ones in the ops' records. */
 #define _DEFAULT_SOURCE /* madvise */
 #include "autograd/op.h"
+#include "base/processor.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -110,7 +111,9 @@ vq_status vq_cpu_create(vq_device **out, int threads)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a device");
   device->backend = &vq_cpu_backend;
   device->products = VQ_REAL;
-  vq_status status = vq_threads_create(&device->threads, threads, NULL);
+  vq_status status = vq_processor_check();
+  if (!status)
+    status = vq_threads_create(&device->threads, threads, NULL);
   if (status) {
     free(device);
     return status;

@@ -7,7 +7,7 @@
 /* The processor's own name; "unknown" where the system does not tell it. */
 void vq_machine_cpu(char *text, size_t bytes);
 
-/* "cpu, Intel(R) Xeon(R) ..., oneDNN 2.6.3": the device and the library that its products are made by. */
+/* "cpu, Intel(R) Xeon(R) ..., AVX-512": the device and the instructions that its loops use. */
 void vq_machine_device(char *text, size_t bytes);
 
 /* "sse4.2 avx avx2 fma": those that the processor has of the instruction sets that kernels look for. */

@@ -26,7 +26,7 @@ for word in "$@"; do
   esac
 done
 
-# Sanitizers do not see into oneDNN, whose code is made at run time: they run on our own loops. Criterion's runner wants
+# Sanitizers do not see into oneDNN, which vqbench compares with: they go without. Criterion's runner wants
 # memory where ThreadSanitizer keeps its own: there, the tests that are plain programs run (tests/test_races.c).
 options() {
   case $1 in

@@ -1,4 +1,4 @@
-/* conv.h -- convolutions on the CPU: the one seam behind which oneDNN may stand in for plain loops.
+/* conv.h -- convolutions on the CPU: strips as matrix products, or Winograd's filtering.
  *
  *   y[n,r,q,o] = bias[o] + skip[n,r,q,o]
  *              + sum over u, v, i of weight[o,u,v,i] * p[n, r*stride - top + u, q*stride - left + v, i]

@@ -1,4 +1,4 @@
-/* gemm.h -- matrix products on the CPU: the one seam behind which oneDNN may stand in for our own loops.
+/* gemm.h -- matrix products on the CPU: fast ones in what runs, plain loops in the oracle.
  *
  * Row-major. op(A) is [m,k], op(B) is [k,n]; a transposed operand is stored the other way round. lda, ldb and ldc are
  * the elements from one stored row to the next.
@@ -26,7 +26,7 @@ typedef struct vq_gemm_args {
 /* C = alpha op(A) op(B) + beta C + bias + skip, on the calling thread. For use inside a task. */
 void vq_gemm(const vq_gemm_args *g);
 
-/* The same by our own loops, whatever the processor and the build have besides: for comparisons. Neither bias nor skip. Not in the oracle. */
+/* The same without bias and skip: for comparisons. Not in the oracle. */
 void vq_gemm_own(const vq_gemm_args *g);
 
 /* For what stands behind vq_gemm: makes C what the product is to be added to, where there is a bias or a skip; returns the
@@ -36,7 +36,7 @@ vq_gemm_args vq_gemm_start(const vq_gemm_args *g);
 /* The same, cut into blocks of C that the pool's threads compute; the cut depends on m and n alone. */
 void vq_gemm_parallel(vq_threads *threads, const vq_gemm_args *g);
 
-/* "own loops, AVX2", "oneDNN 2.6.3", or the oracle's "plain loops" */
+/* "AVX-512", "AVX2", "plain vectors", or the oracle's "plain loops" */
 const char *vq_gemm_backend(void);
 
 #endif

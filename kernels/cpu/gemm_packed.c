@@ -1,5 +1,4 @@
-/* gemm_packed.c -- matrix products by our own loops, or by oneDNN where the processor has wider vectors than those know.
- * Contract: gemm.h.
+/* gemm_packed.c -- matrix products, fast. Contract: gemm.h.
  *
  * A block of B, DEPTH x COLUMNS, is laid out as panels in memory of this thread (a second-level cache holds it), and then
  * meets the rows of A. The sizes of the blocks were measured (SPEED.md).
@@ -7,10 +6,6 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/simd.h"
-
-#ifdef VQ_ONEDNN
-#include "kernels/cpu/gemm_onednn.h"
-#endif
 
 #define DEPTH   384
 #define COLUMNS 96
@@ -53,7 +48,11 @@ static inline VQ_BODY void lay_out_body(bool transposed, const vq_real *from, in
     if (columns < VQ_PANEL)
       for (int64_t i = 0; i < k * VQ_PANEL; i++)
         panels[i] = 0;
-    if (!transposed)
+    if (!transposed && columns == VQ_PANEL)
+      for (int64_t p = 0; p < k; p++)
+        for (int64_t c = 0; c < VQ_PANEL; c++)
+          panels[p * VQ_PANEL + c] = from[p * ld + j + c];
+    else if (!transposed)
       for (int64_t p = 0; p < k; p++)
         for (int64_t c = 0; c < columns; c++)
           panels[p * VQ_PANEL + c] = from[p * ld + j + c];
@@ -79,13 +78,13 @@ static void turn(const vq_real *from, int64_t ld, int64_t rows, int64_t k, vq_re
 }
 
 /* A panel of fewer columns is computed beside C, and what there is of it copied. */
-static void narrow(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t lda, const vq_real *panel, vq_real alpha,
-                   vq_real beta, vq_real *c, int64_t ldc)
+static void narrow(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t lda, const vq_real *panel,
+                   vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
 {
   vq_real tile[ROWS * VQ_PANEL];
   for (int64_t from = 0; from < m; from += ROWS) {
     int64_t rows = least(ROWS, m - from);
-    vq_panel_product(rows, k, a + from * lda, lda, panel, alpha, 0, tile, VQ_PANEL);
+    vq_panel_products(rows, 1, k, a + from * lda, lda, panel, alpha, 0, tile, VQ_PANEL);
     for (int64_t i = 0; i < rows; i++)
       for (int64_t j = 0; j < n; j++) {
         vq_real *to = c + (from + i) * ldc + j, made = tile[i * VQ_PANEL + j];
@@ -98,11 +97,10 @@ static void narrow(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t ld
 static void all_panels(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t lda, const vq_real *panels,
                        vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
 {
-  for (int64_t j = 0; j < n; j += VQ_PANEL, panels += k * VQ_PANEL)
-    if (n - j >= VQ_PANEL)
-      vq_panel_product(m, k, a, lda, panels, alpha, beta, c + j, ldc);
-    else
-      narrow(m, n - j, k, a, lda, panels, alpha, beta, c + j, ldc);
+  int64_t whole = n / VQ_PANEL * VQ_PANEL;
+  vq_panel_products(m, whole / VQ_PANEL, k, a, lda, panels, alpha, beta, c, ldc);
+  if (n > whole)
+    narrow(m, n - whole, k, a, lda, panels + whole * k, alpha, beta, c + whole, ldc);
 }
 
 void vq_gemm_own(const vq_gemm_args *g)
@@ -128,20 +126,10 @@ void vq_gemm_own(const vq_gemm_args *g)
 void vq_gemm(const vq_gemm_args *whole)
 {
   vq_gemm_args g = vq_gemm_start(whole);
-#ifdef VQ_ONEDNN
-  if (vq_onednn_is_faster()) {
-    vq_gemm_onednn(&g);
-    return;
-  }
-#endif
   vq_gemm_own(&g);
 }
 
 const char *vq_gemm_backend(void)
 {
-#ifdef VQ_ONEDNN
-  if (vq_onednn_is_faster())
-    return vq_onednn_name();
-#endif
-  return vq_cpu_has_avx2() ? "own loops, AVX2" : "own loops";
+  return vq_vectors_name(vq_processor_vectors());
 }

@@ -15,15 +15,8 @@
 #define TILES   24  /* of a task: a multiple of the rows that a matrix product has in hand */
 #define COLUMNS 128 /* output channels of a task */
 #define LANES   16
-#define MOST    6                  /* a tile's side for m = 4 */
+#define MOST    6                    /* a tile's side for m = 4 */
 #define LARGE   ((int64_t)256 * 512) /* weights of more channels than this get m = 2 */
-
-#ifdef VQ_DOUBLE
-#define WIDE 1
-#else
-#define WIDE 8
-#endif
-typedef vq_real vector __attribute__((vector_size(WIDE * sizeof(vq_real)), aligned(sizeof(vq_real))));
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -76,45 +69,6 @@ static void filter_line(int m, const double *g, int from_step, double *to, int t
   to[3 * to_step] = (g0 + B1 * g1 + B2 * g2) / at_b;
   to[4 * to_step] = (g0 - B1 * g1 + B2 * g2) / at_b;
   to[5 * to_step] = g2;
-}
-
-/* B' d */
-static inline VQ_BODY void input_line(int m, vector *to, const vector *d, int step)
-{
-  if (m == 2) {
-    to[0] = d[0] - d[2 * step];
-    to[step] = d[step] + d[2 * step];
-    to[2 * step] = d[2 * step] - d[step];
-    to[3 * step] = d[3 * step] - d[step];
-    return;
-  }
-  const vq_real a = A1, b = B1, a2 = A2, b2 = B2;
-  vector d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
-  vector even_a = d4 - b2 * d2, odd_a = a * (d3 - b2 * d1);
-  vector even_b = d4 - a2 * d2, odd_b = b * (d3 - a2 * d1);
-  to[0] = a2 * b2 * d0 - (a2 + b2) * d2 + d4;
-  to[step] = even_a + odd_a;
-  to[2 * step] = even_a - odd_a;
-  to[3 * step] = even_b + odd_b;
-  to[4 * step] = even_b - odd_b;
-  to[5 * step] = a2 * b2 * d1 - (a2 + b2) * d3 + d5;
-}
-
-/* A' q; to[i * to_step], i < m */
-static inline VQ_BODY void output_line(int m, vector *to, int to_step, const vector *q, int step)
-{
-  if (m == 2) {
-    to[0] = q[0] + q[step] + q[2 * step];
-    to[to_step] = q[step] - q[2 * step] + q[3 * step];
-    return;
-  }
-  const vq_real a = A1, b = B1, a2 = A2, b2 = B2;
-  vector sum_a = q[step] + q[2 * step], off_a = a * (q[step] - q[2 * step]);
-  vector sum_b = q[3 * step] + q[4 * step], off_b = b * (q[3 * step] - q[4 * step]);
-  to[0] = q[0] + sum_a + sum_b;
-  to[to_step] = off_a + off_b;
-  to[2 * to_step] = a2 * sum_a + b2 * sum_b;
-  to[3 * to_step] = a2 * off_a + b2 * off_b + q[5 * step];
 }
 
 /* ---- the weights ---- */
@@ -210,78 +164,25 @@ static void find_pixels(const job *j, place at, const vq_real *zeros, const vq_r
     }
 }
 
-static inline VQ_BODY void see_tile(int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart)
-{
-  const int side = m + 2;
-  for (int64_t c = 0; c < channels; c += WIDE) {
-    vector d[MOST * MOST], t[MOST * MOST];
-    for (int p = 0; p < side * side; p++)
-      d[p] = *(const vector *)(pixel[p] + c);
-    for (int v = 0; v < side; v++)
-      input_line(m, t + v, d + v, side);
-    for (int u = 0; u < side; u++)
-      input_line(m, d + u * side, t + u * side, 1);
-    for (int p = 0; p < side * side; p++)
-      *(vector *)(seen + p * apart + c) = d[p];
-  }
-}
+/* ---- the transforms of one tile ---- */
 
-static inline VQ_BODY void see_body(int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart)
-{
-  if (m == 2)
-    see_tile(2, pixel, channels, seen, apart);
-  else
-    see_tile(4, pixel, channels, seen, apart);
-}
-VQ_LOOP(see, (int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart),
-        (m, pixel, channels, seen, apart))
+#define WIDE    8
+#define NAME(x) x##_8
+#include "kernels/cpu/winograd_tile.h"
+#undef WIDE
+#undef NAME
 
-/* One tile's output of WIDE channels, with what the picture's edge leaves of it. */
-static inline VQ_BODY void write_pixels(const vq_conv_args *a, int m, place at, int64_t o, const vector *y)
-{
-  int64_t half = a->halve ? 2 : 1, high = a->oh / half, wide = a->ow / half;
-  int64_t row = at.row / half, column = at.column / half, n = m / half;
-  for (int64_t r = 0; r < n && row + r < high; r++)
-    for (int64_t q = 0; q < n && column + q < wide; q++) {
-      int64_t to = ((at.n * high + row + r) * wide + column + q) * a->co + o;
-      const vector *from = y + (r * m + q) * half;
-      vector sum = half == 2 ? (from[0] + from[1]) + (from[m] + from[m + 1]) : from[0];
-      if (a->bias)
-        sum += *(const vector *)(a->bias + o);
-      if (a->skip)
-        sum += *(const vector *)(a->skip + to);
-      if (a->add)
-        sum += *(const vector *)(a->y + to);
-      *(vector *)(a->y + to) = sum;
-    }
-}
+#define WIDE    16
+#define NAME(x) x##_16
+#include "kernels/cpu/winograd_tile.h"
 
-static inline VQ_BODY void put_tile(const vq_conv_args *a, int m, place at, int64_t from, int64_t columns,
-                                    const vq_real *made, int64_t apart)
-{
-  const int side = m + 2;
-  for (int64_t c = 0; c < columns; c += WIDE) {
-    vector q[MOST * MOST], t[MOST * MOST], y[MOST * MOST];
-    for (int p = 0; p < side * side; p++)
-      q[p] = *(const vector *)(made + p * apart + c);
-    for (int v = 0; v < side; v++)
-      output_line(m, t + v, side, q + v, side);
-    for (int u = 0; u < m; u++)
-      output_line(m, y + u * m, 1, t + u * side, 1);
-    write_pixels(a, m, at, from + c, y);
-  }
-}
+VQ_LOOP3(see, (int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart),
+         (m, pixel, channels, seen, apart))
 
-static inline VQ_BODY void put_body(const vq_conv_args *a, int m, place at, int64_t from, int64_t columns,
-                                    const vq_real *made, int64_t apart)
-{
-  if (m == 2)
-    put_tile(a, 2, at, from, columns, made, apart);
-  else
-    put_tile(a, 4, at, from, columns, made, apart);
-}
-VQ_LOOP(put, (const vq_conv_args *a, int m, place at, int64_t from, int64_t columns, const vq_real *made, int64_t apart),
-        (a, m, at, from, columns, made, apart))
+VQ_LOOP3(put,
+         (const vq_conv_args *a, int m, place at, int64_t from, int64_t columns, const vq_real *made,
+          int64_t apart),
+         (a, m, at, from, columns, made, apart))
 
 static void run_task(const job *j, int64_t task, vq_real *seen, vq_real *made, const vq_real *zeros)
 {
@@ -294,9 +195,8 @@ static void run_task(const job *j, int64_t task, vq_real *seen, vq_real *made, c
     see(j->m, pixel, a->ci, seen + t * a->ci, TILES * a->ci);
   }
   for (int p = 0; p < j->side * j->side; p++)
-    for (int64_t o = 0; o < columns; o += VQ_PANEL)
-      vq_panel_product(tiles, a->ci, seen + p * TILES * a->ci, a->ci, a->form + (p * a->co + from + o) * a->ci, 1, 0,
-                       made + p * TILES * columns + o, columns);
+    vq_panel_products(tiles, columns / VQ_PANEL, a->ci, seen + p * TILES * a->ci, a->ci,
+                      a->form + (p * a->co + from) * a->ci, 1, 0, made + p * TILES * columns, columns);
   for (int64_t t = 0; t < tiles; t++)
     put(a, j->m, place_of(j, first + t), from, columns, made + t * columns, TILES * columns);
 }
@@ -305,7 +205,8 @@ static void lane_task(void *context, int64_t lane)
 {
   const job *j = context;
   int64_t ci = j->a->ci;
-  vq_real *zeros = j->scratch + lane * lane_reals(j), *seen = zeros + ci, *made = seen + j->side * j->side * TILES * ci;
+  vq_real *zeros = j->scratch + lane * lane_reals(j), *seen = zeros + ci,
+          *made = seen + j->side * j->side * TILES * ci;
   for (int64_t c = 0; c < ci; c++)
     zeros[c] = 0;
   for (int64_t task = lane; task < j->tasks; task += j->lanes)

@@ -6,7 +6,7 @@
 #include "kernels/ops.h"
 #include "tools/vqbench/data.h"
 #ifdef VQ_ONEDNN
-#include "kernels/cpu/gemm_onednn.h"
+#include "tools/vqbench/onednn.h"
 #endif
 
 #include <stdio.h>

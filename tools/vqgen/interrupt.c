@@ -1,6 +1,6 @@
 /* interrupt.c -- a thread that does nothing but wait for signals, which all others block. A handler would not do: it runs
- * on the stack of whatever it interrupts, and the products of oneDNN up to 3.11 keep the stack pointer in the heap while
- * they compute (oneDNN's issue 4845).
+ * on the stack of whatever it interrupts, and what a program that uses this library links may have moved that
+ * (oneDNN's products up to 3.11 do: its issue 4845).
  */
 #include "tools/vqgen/interrupt.h"
 

@@ -1,19 +1,10 @@
-/* gemm_onednn.c -- matrix products by oneDNN, one thread a call. Contract: gemm_onednn.h. */
-#include "kernels/cpu/gemm_onednn.h"
+/* onednn.c -- matrix products by oneDNN, one thread a call: what our own are compared with. Contract: onednn.h. */
+#include "tools/vqbench/onednn.h"
 
 #include <signal.h>
 
 #include <dnnl.h>
 #include <omp.h>
-
-bool vq_onednn_is_faster(void)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-  return __builtin_cpu_supports("avx512f");
-#else
-  return true;
-#endif
-}
 
 /* oneDNN takes as many threads as OpenMP offers to the calling thread. The library shares work out itself, so that bits
  * do not depend on the number of threads: each call gets one, and the caller's own setting is put back. */
