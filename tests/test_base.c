@@ -1,6 +1,7 @@
 /* test_base.c -- base/: the generator, the pool, the threads, messages, the log. */
 #include "base/log.h"
 #include "base/pool.h"
+#include "base/processor.h"
 #include "base/rng.h"
 #include "base/threads.h"
 
@@ -544,4 +545,16 @@ Test(log, hands_lines_to_the_caller)
   vq_log_info(&silent, "nobody hears");
   vq_log_warning(NULL, "nobody hears");
   cr_expect(h.lines == 3);
+}
+
+/* ---- processor ---- */
+
+Test(processor, what_is_asked_of_it)
+{
+  cr_expect(!setenv("VQGEN_CPU", "plain", 1) && !vq_processor_check());
+  cr_expect(!setenv("VQGEN_CPU", "", 1) && !vq_processor_check());
+  cr_expect(!setenv("VQGEN_CPU", "sse", 1));
+  cr_expect_eq(vq_processor_check(), VQ_ERR_ARGUMENT);
+  cr_expect_not_null(strstr(vq_error_message(), "\"sse\""));
+  cr_expect(!unsetenv("VQGEN_CPU") && !vq_processor_check());
 }

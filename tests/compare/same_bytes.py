@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Is a run the same, byte for byte, whatever the number of threads? Asked of networks of the published sizes.
+
+    same_bytes.py --work FOLDER --vqgen PROGRAM [--threads 1 2 3 5 8] [--vectors avx512 avx2] [--steps 20] [--size 256]
+
+VQGAN f16 with 1024 codes and CLIP ViT-B/32, seeded random weights (those of step_vs_pytorch.py), 32 cutouts. For each set of
+vector instructions (VQGEN_CPU), each for itself, z and both of Adam's moments after the last step are compared with those of the
+first number of threads. Between sets they must differ: else VQGEN_CPU did nothing, and the comparison proves less than it says.
+Exits 1 if anything is otherwise.
+"""
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import tensorfile
+from step_vs_pytorch import PROMPT, network_files
+
+ARRAYS = ["z", "adam_m", "adam_v"]
+
+
+def run(args, vectors, threads):
+    """-> the arrays' bytes, as one hash"""
+    vqgan, clip = network_files(args.work)
+    snapshot, picture = (args.work / f"bytes-{os.getpid()}.{ending}" for ending in ("safetensors", "png"))
+    command = [args.vqgen, PROMPT, "--vqgan", vqgan, "--clip", clip, "-s", f"{args.size}x{args.size}", "--cutouts", "32", "-n",
+               str(args.steps), "--seed", "1", "--threads", str(threads), "--init", "random", "--progress", "none",
+               "--snapshot", snapshot, "-o", picture, *args.options.split()]
+    subprocess.run([str(word) for word in command], env=dict(os.environ, VQGEN_CPU=vectors), check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arrays = tensorfile.read(snapshot)[0]
+    snapshot.unlink()
+    picture.unlink()
+    return hashlib.sha256(b"".join(arrays[name].tobytes() for name in ARRAYS)).hexdigest()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--vqgen", required=True, metavar="PROGRAM")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 3, 5, 8])
+    parser.add_argument("--vectors", nargs="+", default=["avx512", "avx2"], choices=["plain", "avx2", "avx512"])
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--options", default="", help="more for vqgen")
+    args = parser.parse_args()
+    if not all(f.exists() for f in network_files(args.work)):
+        subprocess.run([sys.executable, Path(__file__).with_name("step_vs_pytorch.py"), "--work", args.work, "--make"], check=True)
+    good, of_set = True, {}
+    for vectors in args.vectors:
+        for threads in args.threads:
+            made = run(args, vectors, threads)
+            same = made == of_set.setdefault(vectors, made)
+            good &= same
+            print(f"{vectors}, {threads} threads: {made[:16]} {'' if same else 'DIFFERS'}", flush=True)
+    if len(set(of_set.values())) != len(of_set):
+        print("two sets of instructions made the same bytes: VQGEN_CPU did nothing")
+        good = False
+    raise SystemExit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
