@@ -18,7 +18,7 @@
 #define STRIDE 1
 #endif
 
-TestSuite(doctor, .init = scratch_create, .fini = scratch_remove, .timeout = 600);
+TestSuite(doctor, .init = scratch_create, .fini = scratch_remove, .timeout = 1500);
 
 /* ---- damaged copies ---- */
 
