@@ -31,7 +31,7 @@ vq_status vq_place_plan(vq_device **out, const vq_place *place);
 /* Bytes that can be had there now; 0: unknown. */
 size_t vq_place_available(const vq_place *place);
 
-/* "cpu, AMD EPYC, own loops"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
+/* "cpu, AMD EPYC, AVX-512"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
 void vq_place_name(const vq_place *place, char *text, size_t bytes);
 
 #endif
