@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "runtime/cutouts.h"
 #include "runtime/fields.h"
+#include "runtime/model_name.h"
 #include "runtime/perceive.h"
 #include "runtime/start.h"
 
@@ -138,6 +139,7 @@ void vq_session_free(vq_session *s)
   vq_network_close(s->vqgan);
   vq_network_close(s->clip);
   free(s->boxes);
+  free(s->model);
   free((char *)s->settings.vqgan);
   free((char *)s->settings.clip);
   free((char *)s->settings.start_file);
@@ -218,6 +220,8 @@ vq_status vq_session_start(vq_session *s)
   if (s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
   VQ_TRY(vq_session_check_prompts(s));
+  if (s->settings.metadata & (VQ_METADATA_STEGANO | VQ_METADATA_XMP) && !s->settings.model_name && !s->model)
+    VQ_TRY(vq_model_name(&s->model, s->vqgan));
   VQ_TRY(vq_session_check_metadata(s));
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
   VQ_TRY(engine_config(s, &config));

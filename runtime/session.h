@@ -22,6 +22,7 @@ struct vq_session {
   vq_record_files files; /* of the start on */
   vq_engine *engine;              /* NULL before vq_session_start */
   int64_t step;
+  char *model;    /* what the notebook's fields call the VQGAN, from the start on; NULL: nobody asks */
   uint8_t *watch; /* borrowed; NULL: nobody watches */
 };
 

@@ -64,12 +64,11 @@ static vq_status join_prompts(const vq_session *s, char **out)
 static vq_status notebook_fields(const vq_session *s, int64_t step, vq_notebook_fields *f, char **title)
 {
   const vq_settings *set = &s->settings;
-  const char *name = set->model_name ? set->model_name : vq_network_name(s->vqgan);
   VQ_TRY(join_prompts(s, title));
   *f = (vq_notebook_fields){
       .title = *title,
       .i = step,
-      .model = set->model_name ? name : vq_notebook_model(name, vq_network_vqgan(s->vqgan)->n_embed),
+      .model = set->model_name ? set->model_name : s->model ? s->model : "", /* nobody reads it where it is "" */
       .seed = set->seed,
       .input_images = set->start == VQ_START_FILE,
   };

@@ -3,6 +3,9 @@
 
 #include "loaders/image.h"
 #include "loaders/xmp.h"
+#include "loaders/sha256.h"
+#include "runtime/model_name.h"
+#include "vqgen.h"
 #include "runtime/notebook.h"
 #include "runtime/reveal.h"
 #include "runtime/stegano.h"
@@ -165,6 +168,46 @@ static void note(void *user, const char *uri, const char *name, const char *text
   "xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description rdf:about='' xmlns:y='urn:y' " \
   "xmlns:dc='http://purl.org/dc/elements/1.1/' " attributes ">" inside                                     \
   "</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
+
+/* names.txt knows a checkpoint by its hash, whatever it is called; a converted one by what it was made from. */
+Test(metadata, a_checkpoint_is_named_by_its_hash, .init = scratch_create, .fini = scratch_remove)
+{
+  const char *tiny = VQ_SOURCE_ROOT "/tests/data/reference/vqgan_tiny.safetensors";
+  char hex[VQ_SHA256_HEX], text[512];
+  vq_network *net;
+  expect_ok(vq_sha256_file(tiny, hex));
+  for (int round = 0; round < 3; round++) {
+    char *name, *want = round == 1 ? "My Photographs 64" : "vqgan_tiny.safetensors";
+    snprintf(text, sizeof text, "%064d  Nobody's\n%s  %s\n", 0, round == 2 ? "" : hex, "My Photographs 64");
+    put_file(in_scratch("names.txt"), text, strlen(text));
+    setenv("VQGEN_MODELS", round ? in_scratch("") : "", 1);
+    setenv("XDG_DATA_HOME", in_scratch(""), 1);
+    expect_ok(vq_network_open(&net, tiny, VQ_NETWORK_VQGAN, NULL));
+    expect_ok(vq_model_name(&name, net));
+    cr_expect_str_eq(name, want);
+    free(name);
+    vq_network_close(net);
+  }
+  snprintf(text, sizeof text, "%s *My Photographs 64\r\n", hex);
+  put_file(in_scratch("names.txt"), text, strlen(text));
+  vq_session *session;
+  vq_settings s;
+  vq_settings_init(&s);
+  s.vqgan = tiny;
+  s.clip = VQ_SOURCE_ROOT "/tests/data/reference/clip_tinyA.safetensors";
+  s.width = s.height = 16;
+  s.cutouts = 1;
+  s.device = "cpu";
+  s.metadata = VQ_METADATA_XMP;
+  expect_ok(vq_session_create(&session, &s));
+  expect_ok(vq_session_prompt(session, "a cat", 1, VQ_NO_STOP));
+  expect_ok(vq_session_start(session));
+  expect_ok(vq_session_save(session, in_scratch("a.png")));
+  vq_session_free(session);
+  json_t *found = revealed(in_scratch("a.png"));
+  cr_expect_str_eq(text_at(found, "notebook", "xmp", "model"), "My Photographs 64");
+  json_decref(found);
+}
 
 Test(metadata, xmp_in_all_its_forms)
 {

@@ -111,7 +111,7 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
             "what is written into the picture of how it was made: text, every setting; stegano and xmp, the "
             "notebook's "
             "message in the lowest bits and its fields; none"),
-      FIELD(0, "model-name", "TEXT", "what the notebook's fields call the VQGAN, if not by its own name"),
+      FIELD(0, "model-name", "TEXT", "what the notebook's fields call the VQGAN, if not by its hash in names.txt (README) or its own name"),
       FIELD(0, "quality", "N", "of a JPEG, 1 to 100"),
       {0, "frames", "DIR", set_text, &r->frames,
        "write the picture of each step there, 000000.png, 000001.png ..."},
