@@ -198,8 +198,39 @@ static vq_status jitter_with(Engine &on, std::vector<int32_t> stage)
   return out ? vq_tensor_read(on.device, out, y.data()) : vq_tape_status(on.tape);
 }
 
+static vq_status read_three(Engine &on, vq_tensor *out)
+{
+  std::vector<float> y(6);
+  return out ? vq_tensor_read(on.device, out, y.data()) : vq_tape_status(on.tape);
+}
+
+/* One token of three has an id, a row or a class of which there are four. */
+static vq_status embed_with(Engine &on, int32_t id)
+{
+  return read_three(on, vq_embed(on.tape, on.leaf(VQ_I32, {1, 3}, std::vector<int32_t>{0, id, 3}, false),
+                                 on.leaf({4, 2}, std::vector<float>(8)), NULL));
+}
+
+static vq_status take_row_with(Engine &on, int32_t row)
+{
+  return read_three(on, vq_take_row(on.tape, on.leaf({3, 4, 2}, std::vector<float>(24)),
+                                    on.leaf(VQ_I32, {3}, std::vector<int32_t>{0, row, 3}, false)));
+}
+
+static vq_status cross_entropy_with(Engine &on, int32_t target)
+{
+  return read_three(on, vq_cross_entropy(on.tape, on.leaf({3, 4}, std::vector<float>(12)),
+                                         on.leaf(VQ_I32, {3}, std::vector<int32_t>{0, target, 3}, false)));
+}
+
 static void test_refusals()
 {
+  for (int32_t wrong : {-1, 4}) {
+    expect_refusal([=](Engine &on) { return embed_with(on, wrong); }, VQ_ERR_ARGUMENT, "embed:", "");
+    expect_refusal([=](Engine &on) { return take_row_with(on, wrong); }, VQ_ERR_ARGUMENT, "take_row:", "row[1]");
+    expect_refusal([=](Engine &on) { return cross_entropy_with(on, wrong); }, VQ_ERR_ARGUMENT,
+                   "cross_entropy:", "target[1]");
+  }
   expect_refusal([](Engine &on) { return warp_with(on, 400); }, VQ_ERR_ARGUMENT, "warp:", "cutout 1 adds up");
   expect_refusal([](Engine &on) { return warp_with(on, NAN); }, VQ_ERR_NAN, "warp:", "cutout 1 has a value");
   expect_refusal([](Engine &on) { return warp_with(on, INFINITY); }, VQ_ERR_NAN, "warp:", "cutout 1 has a value");
