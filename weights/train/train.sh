@@ -4,8 +4,9 @@
 #   sh weights/train/train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N]
 #
 # FOLDER holds all that is made. The command goes on from what is there, so that after any interruption it is given again;
-# with --minutes it stops by itself after about so long and exits with status 3 until all is done. Between such pieces only
-# FOLDER/*.state and FOLDER/*.safetensors have to be kept, without the states of what is done, at most 16 MiB: the world is
+# with --minutes it stops by itself after about so long and exits with status 3 until all is done. Between such pieces the one
+# FOLDER/*.state that there is, vqgan.safetensors and the empty *.done have to be kept, together at most 16 MiB, beside the other
+# *.safetensors that are finished; the world is
 # drawn again from its seed. --scale 10 trains ten times as long. Needs Python with PyTorch, numpy, safetensors and Pillow.
 set -eu
 
