@@ -106,6 +106,7 @@ def to_clip(pictures, device):
 def measure(clip, reader, world, device, count=1000):
     """How often a text finds its picture of 200, how often it fits better than to the sibling's, and attributes that are right."""
     f, t, attributes = [], [], []
+    count = min(count, len(world.pictures)) // 100 * 100
     for i in range(0, count, 100):
         seen = cutouts.take(to_clip(world.pictures[i : i + 100], device), clip.config["image_resolution"], whole=True)
         f.append(clip.see(seen)[0])
