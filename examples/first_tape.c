@@ -7,7 +7,7 @@
  * With a C compiler alone, in the source tree:
  *
  *     cc -std=c11 -O2 -D_POSIX_C_SOURCE=200809L -I. examples/first_tape.c \
- *        base/pool.c base/rng.c base/status.c base/threads.c autograd/[a-z]*.c kernels/check.c \
+ *        base/pool.c base/processor.c base/rng.c base/status.c base/threads.c autograd/[a-z]*.c kernels/check.c \
  *        kernels/cpu/columns.c kernels/cpu/gemm_parallel.c kernels/cpu/gemm_plain.c kernels/cpu/parallel.c \
  *        kernels/activation/activation.c kernels/elementwise/elementwise.c kernels/linear/linear.c -lm -lpthread
  *
