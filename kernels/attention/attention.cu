@@ -10,8 +10,8 @@
 namespace
 {
 
-#define THREADS   128
-#define MOST_ROWS 8          /* of a block */
+#define THREADS   128 /* of a block; at 4 blocks of a multiprocessor a thread has the registers that it wants */
+#define MOST_ROWS 8   /* of a block */
 #define ROOM      (48 << 10) /* bytes of shared memory that are taken without asking for more than every card has */
 #define MOST_ROOM (160 << 10) /* what cards of compute capability 8.0 have */
 
@@ -112,7 +112,7 @@ VQ_DEVICE bool seen(const sizes &s, int64_t query, int64_t key)
 /* ---- forward ---- */
 
 template <class T>
-__global__ void __launch_bounds__(THREADS) forward_kernel(T *y, float *lse, const T *qkv, sizes s)
+__global__ void __launch_bounds__(THREADS, 4) forward_kernel(T *y, float *lse, const T *qkv, sizes s)
 {
   VQ_SHARED(float, room, THREADS / VQ_WARP);
   VQ_SHARED_OF_LAUNCH(memory);
@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(T *y, float *lse, cons
 /* dq of a block's queries: dS = P (dP - delta), dq = dS k scale. delta, the row's sum of P dP, equals that of dy y, but y has been rounded. It
  * is left for the keys' kernel. */
 template <class T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     dq_kernel(T *dqkv, bool add, float *delta, const T *qkv, const T *dy, const float *lse, sizes s)
 {
   VQ_SHARED(float, room, THREADS / VQ_WARP);
@@ -197,7 +197,7 @@ __global__ void __launch_bounds__(THREADS)
 
 /* dk and dv of a block's keys: dk = dS^T q scale, dv = P^T dy. */
 template <class T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     dkv_kernel(T *dqkv, bool add, const T *qkv, const T *dy, const float *lse, const float *delta, sizes s)
 {
   VQ_SHARED_OF_LAUNCH(memory);
