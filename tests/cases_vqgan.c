@@ -404,6 +404,7 @@ const vq_case vq_cases_vqgan[] = {
     {"choose, the largest", &vq_op_choose, choose, {CONST(3, 7), NONE}, fill_equals},
     {"choose, drawn", &vq_op_choose, choose, {LEAF(2, 3, 11), CONST(2, 3)}, fill_uniform},
     {"choose, many codes", &vq_op_choose, choose, {{.kind = VQ_INPUT_CONST, DIMS(6, 1031), .spread = 3}, CONST(6)}, fill_uniform},
+    {"choose, codes in parts", &vq_op_choose, choose, {{.kind = VQ_INPUT_CONST, DIMS(6, 4099), .spread = 1}, CONST(6)}, fill_uniform},
     {"choose, its rows", &vq_op_choose, soft_quantise_chosen, {CONST(2, 3, 37), CONST(37, 4), CONST(2, 3)}, fill_uniform_last},
     {"soft_quantise", &vq_op_soft_quantise, soft_quantise, {LEAF(2, 3, 11), FROZEN(11, 5), IDS(11, 2, 3)}, NULL, STRAIGHT},
     {"soft_quantise, chosen", &vq_op_soft_quantise, soft_quantise_chosen, {LEAF(6, 37), FROZEN(37, 4)}, NULL, STRAIGHT},

@@ -9,6 +9,7 @@
   X(add)                 \
   X(attention)           \
   X(cast)                \
+  X(choose)              \
   X(clamp01)             \
   X(conv)                \
   X(cross_entropy)       \
@@ -31,6 +32,7 @@
   X(resample)            \
   X(sharpen)             \
   X(silu)                \
+  X(soft_quantise)       \
   X(sphere)              \
   X(sum)                 \
   X(take_row)            \

@@ -189,6 +189,15 @@ static vq_status quantise_with(Engine &on, int32_t id)
   return out ? vq_tensor_read(on.device, out, y.data()) : vq_tape_status(on.tape);
 }
 
+static vq_status soft_quantise_with(Engine &on, int32_t id)
+{
+  std::vector<float> y(6);
+  vq_tensor *out =
+      vq_soft_quantise(on.tape, on.leaf({3, 4}, std::vector<float>(12)), on.leaf({4, 2}, std::vector<float>(8)),
+                       on.leaf(VQ_I32, {3}, std::vector<int32_t>{0, 3, id}, false));
+  return out ? vq_tensor_read(on.device, out, y.data()) : vq_tape_status(on.tape);
+}
+
 static vq_status jitter_with(Engine &on, std::vector<int32_t> stage)
 {
   std::vector<float> y(2 * 4 * 3);
@@ -236,6 +245,10 @@ static void test_refusals()
   expect_refusal([](Engine &on) { return warp_with(on, INFINITY); }, VQ_ERR_NAN, "warp:", "cutout 1 has a value");
   expect_refusal([](Engine &on) { return quantise_with(on, 4); }, VQ_ERR_ARGUMENT, "quantise:", "token 2 has");
   expect_refusal([](Engine &on) { return quantise_with(on, -1); }, VQ_ERR_ARGUMENT, "quantise:", "token 2 has");
+  expect_refusal([](Engine &on) { return soft_quantise_with(on, 4); }, VQ_ERR_ARGUMENT,
+                 "soft_quantise:", "token 2 has");
+  expect_refusal([](Engine &on) { return soft_quantise_with(on, -1); }, VQ_ERR_ARGUMENT,
+                 "soft_quantise:", "token 2 has");
   expect_refusal([](Engine &on) { return jitter_with(on, {1, 2, 3, 8}); }, VQ_ERR_ARGUMENT, "jitter:", "cutout 1");
   expect_refusal([](Engine &on) { return jitter_with(on, {1, 2, 4, 4}); }, VQ_ERR_ARGUMENT, "jitter:", "cutout 1");
   Engine on(true);
