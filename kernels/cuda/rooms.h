@@ -26,6 +26,7 @@
   X(nearest)             \
   X(noise)               \
   X(norm_act_conv)       \
+  X(optimise)            \
   X(patchify)            \
   X(prepend)             \
   X(quantise)            \

@@ -126,6 +126,45 @@ static void test_adam()
     expect_near(adam(true, held), adam(false, held), 1, held ? "adam_clamp, held" : "adam_clamp");
 }
 
+/* ---- optimise ---- */
+
+/* As adam above, of one of the other optimisers; UPDATES reach radam's rectification. */
+static std::vector<float> optimise(vq_optimiser kind, bool cuda, bool held)
+{
+  const int64_t count = ROWS * CHANNELS;
+  Engine on(cuda);
+  std::vector<float> zeros(count), all(3 * count);
+  vq_tensor *z = on.leaf({ROWS, CHANNELS}, normals(1, count, 0.5), true), *m = on.leaf({ROWS, CHANNELS}, zeros),
+            *v = on.leaf({ROWS, CHANNELS}, zeros), *par = on.leaf({3}, {0, 0, 0}),
+            *low = on.leaf({CHANNELS}, std::vector<float>(CHANNELS, -0.5f)),
+            *high = on.leaf({CHANNELS}, std::vector<float>(CHANNELS, 0.4f));
+  vq_status status = vq_tape_status(on.tape);
+  for (int t = 1; t <= UPDATES && !status; t++) {
+    float changing[3];
+    vq_optimiser_parameters(changing, kind, 0.1, 0.3, t);
+    vq_grad_drop(on.tape, z);
+    status = vq_seed_with(on.tape, z, normals(100 + (uint32_t)t, count, pow(10, t - 4)).data());
+    if (!status)
+      status = vq_tensor_write(on.device, par, changing);
+    if (!status)
+      status = vq_optimise(on.device, kind, z, m, v, par, held ? low : NULL, held ? high : NULL);
+  }
+  const vq_tensor *tensor[] = {z, m, v};
+  for (int i = 0; i < 3 && !status; i++)
+    status = vq_tensor_read(on.device, tensor[i], all.data() + i * count);
+  expect(!status, "optimise", vq_error_message());
+  return all;
+}
+
+static void test_optimise()
+{
+  const char *name[VQ_OPTIMISERS] = {"adamw", "adagrad", "adamax", "rmsprop", "radam"};
+  for (int kind = 0; kind < VQ_OPTIMISERS; kind++)
+    for (int held = 0; held < 2; held++)
+      expect_near(optimise((vq_optimiser)kind, true, held), optimise((vq_optimiser)kind, false, held), 1,
+                  name[kind]);
+}
+
 /* ---- noise ---- */
 
 static void test_noise()
@@ -260,6 +299,7 @@ int main()
   for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
     cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
     test_adam();
+    test_optimise();
     test_noise();
     test_refusals();
   }
