@@ -13,7 +13,7 @@
 
 static void forbid(const vq_device *device, void *at, size_t bytes)
 {
-  if (!device->plan && device->backend->in_host_memory)
+  if (!device->plan && device->backend->in_host_memory && !device->unguarded)
     __asan_poison_memory_region(at, bytes);
 }
 
@@ -103,6 +103,13 @@ vq_status vq_device_reserve(vq_device *device, size_t bytes)
 size_t vq_device_peak(const vq_device *device)
 {
   return device->pool ? vq_pool_peak(device->pool) : 0;
+}
+
+void vq_device_unguard(vq_device *device)
+{
+  device->unguarded = true;
+  if (device->memory && !device->plan)
+    allow(device, device->memory, vq_pool_capacity(device->pool));
 }
 
 vq_status vq_device_take(vq_device *device, vq_pool_end end, size_t bytes, void **out)

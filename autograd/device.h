@@ -76,6 +76,7 @@ struct vq_device {
   bool one_by_one;     /* wait after every kernel, so that a failure names its op */
   vq_mode mode;
   bool warm, keeps;           /* work has been done once; has been kept */
+  bool unguarded;             /* places that are given back are not guarded any more */
   uint64_t trail, kept_trail; /* hashes of what is queued, and of what was kept */
   vq_pool *pool;              /* places in the step pool; NULL before vq_device_reserve */
   char *memory;               /* the step pool's start */
@@ -119,5 +120,8 @@ vq_status vq_tensor_finite(vq_device *device, const vq_tensor *x, bool of_gradie
 /* Places in the step pool, for the tape. */
 vq_status vq_device_take(vq_device *device, vq_pool_end end, size_t bytes, void **out);
 void vq_device_give(vq_device *device, void *memory);
+
+/* From now on AddressSanitizer does not guard places in the pool: work that is done again uses them when the host has given them back. */
+void vq_device_unguard(vq_device *device);
 
 #endif

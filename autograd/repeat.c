@@ -48,6 +48,7 @@ void vq_repeat_note_call(vq_device *device, const vq_op *op, const vq_call *call
 static vq_status keep(vq_device *device, vq_status (*work)(void *user), void *user)
 {
   device->trail = 0;
+  vq_device_unguard(device);
   VQ_TRY(device->backend->keep(device));
   device->mode = VQ_KEEPING;
   vq_status status = work(user);

@@ -139,7 +139,7 @@ typedef struct vq_settings {
   bool gumbel_noise;   /* GumbelVQ's encoder draws its tokens, as the published one does, and takes not the likeliest */
   int64_t phase_every; /* updates after which the next phase's texts take over, the first's after the last's; 0: one phase */
   bool strict;    /* a prompt that is too long is refused; else it is cut, with a warning */
-  const char *device;     /* what computes: "cpu", "cuda", "cuda:I"; "auto" or NULL: a GPU if there is one */
+  const char *device;     /* what computes: "cpu", "cuda", "cuda:I"; "auto" or NULL: the CPU, so far */
   vq_precision precision; /* how exactly */
   int threads;            /* of the CPU; 0: one for each processor */
   bool force;     /* accept two networks that were not made for each other */

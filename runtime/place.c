@@ -53,9 +53,12 @@ vq_status vq_place_find(vq_place *out, const char *device, vq_precision precisio
   if (!device || !strcmp(device, "auto")) {
     if (!vq_cuda_expected())
       return on_cpu(out, precision);
+    /* Not by itself, as long as no GPU has run these kernels (tools/gpu-check.sh). */
     if (!on_card(out, precision))
-      return VQ_OK;
-    vq_log_info(log, "the CPU computes: %s", vq_error_message());
+      vq_log_info(log, "the CPU computes: there is a GPU, but its kernels have only been tested emulated; --device "
+                       "cuda uses it");
+    else
+      vq_log_info(log, "the CPU computes: %s", vq_error_message());
     return on_cpu(out, precision);
   }
   if (!strcmp(device, "cpu"))

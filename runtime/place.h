@@ -15,7 +15,7 @@ typedef struct vq_place {
 /* The CPU, for a call's length. */
 #define VQ_ON_CPU(n) (&(const vq_place){.products = VQ_REAL, .threads = n})
 
-/* device: "auto" or NULL (a GPU if there is one, else the CPU, and a notice if the GPU module is there and cannot be used), "cpu",
+/* device: "auto" or NULL (the CPU, and a notice of a GPU that is there or cannot be used), "cpu",
  * "cuda" or "cuda:I". VQ_ERR_ARGUMENT, VQ_ERR_DEVICE, VQ_ERR_UNSUPPORTED (a precision that the device has not). */
 vq_status vq_place_find(vq_place *out, const char *device, vq_precision precision, int threads, const vq_log *log);
 

@@ -38,7 +38,7 @@ static json_t *gpus(char *status, size_t bytes)
                                             "compute_capability", capability, "memory_bytes",
                                             (json_int_t)card.memory, "free_bytes", (json_int_t)card.free));
   }
-  snprintf(status, bytes, "%s", done ? vq_error_message() : cards ? "used by default" : "there is none");
+  snprintf(status, bytes, "%s", done ? vq_error_message() : cards ? "--device cuda computes on it" : "there is none");
   return list;
 }
 
