@@ -23,7 +23,7 @@ VQ_DEVICE float times_plus(float x, float y, float z)
   return __fadd_rn(__fmul_rn(x, y), z);
 }
 
-/* vq_exp as a processor without fused products computes it: what the CPU's choose is compiled for. */
+/* vq_exp without fused products, as the CPU's choose is compiled on x86-64. */
 VQ_DEVICE float exponential(float x)
 {
   const float low = -87.33f, high = 88.37f, to_int = 0x1.8p23f;
