@@ -64,7 +64,8 @@ struct tangent {
   }
 };
 
-/* V elements to a thread: 16 bytes; what is left over at the end is taken one by one. */
+/* V elements to a thread: 16 bytes; what is left over at the end, less than a pack, is taken one by one, in loops that are not
+ * unrolled: that would cost registers for nothing. */
 template <class A, class T, int V>
 __global__ void __launch_bounds__(THREADS) value_kernel(T *y, const T *x, int64_t count)
 {
@@ -76,6 +77,7 @@ __global__ void __launch_bounds__(THREADS) value_kernel(T *y, const T *x, int64_
       v.at[k] = vq_round<T>(A::value(vq_float(v.at[k])));
     vq_store<V>(y + i * V, v);
   }
+#pragma unroll 1
   for (int64_t i = packs * V + vq_thread(); i < count; i += vq_thread_count())
     y[i] = vq_round<T>(A::value(vq_float(x[i])));
 }
@@ -93,6 +95,7 @@ __global__ void __launch_bounds__(THREADS) slope_kernel(T *dx, bool add, const T
       vq_put_gradient(&out.at[k], add, vq_float(d.at[k]) * A::slope(vq_float(v.at[k])));
     vq_store<V>(dx + i * V, out);
   }
+#pragma unroll 1
   for (int64_t i = packs * V + vq_thread(); i < count; i += vq_thread_count())
     vq_put_gradient(dx + i, add, vq_float(dy[i]) * A::slope(vq_float(kept[i])));
 }
