@@ -158,18 +158,19 @@ template <class X, int V> __global__ void __launch_bounds__(THREADS) measure_ker
 __global__ void __launch_bounds__(THREADS) merge_kernel(norm_job j)
 {
   VQ_SHARED(double, room, THREADS / VQ_WARP);
-  int64_t group = blockIdx.x % j.groups, sample = blockIdx.x / j.groups, parts = j.slabs * j.wide;
+  int64_t group = blockIdx.x % j.groups, sample = blockIdx.x / j.groups;
+  unsigned wide = (unsigned)j.wide, parts = (unsigned)j.slabs * wide;
   const float *found = j.found + sample * j.slabs * 2 * j.channels + group * j.wide;
   double mean = 0, square = 0, total = (double)(j.pixels * j.wide);
-  for (int64_t i = threadIdx.x; i < parts; i += THREADS) {
-    int64_t s = i / j.wide, count = min(j.slab, j.pixels - s * j.slab);
-    mean += (double)count * (double)found[s * 2 * j.channels + i % j.wide];
+  for (unsigned i = threadIdx.x; i < parts; i += THREADS) {
+    int64_t s = i / wide, count = min(j.slab, j.pixels - s * j.slab);
+    mean += (double)count * (double)found[s * 2 * j.channels + i % wide];
   }
   mean = vq_block_sum<THREADS>(mean, room) / total;
-  for (int64_t i = threadIdx.x; i < parts; i += THREADS) {
-    int64_t s = i / j.wide, count = min(j.slab, j.pixels - s * j.slab);
-    double difference = (double)found[s * 2 * j.channels + i % j.wide] - mean;
-    square += (double)found[(s * 2 + 1) * j.channels + i % j.wide] + (double)count * difference * difference;
+  for (unsigned i = threadIdx.x; i < parts; i += THREADS) {
+    int64_t s = i / wide, count = min(j.slab, j.pixels - s * j.slab);
+    double difference = (double)found[s * 2 * j.channels + i % wide] - mean;
+    square += (double)found[(s * 2 + 1) * j.channels + i % wide] + (double)count * difference * difference;
   }
   square = vq_block_sum<THREADS>(square, room);
   if (threadIdx.x == 0) {
