@@ -86,8 +86,8 @@ Test(recipes, explained_they_are_options, .init = scratch_create, .fini = scratc
     vq_settings_init(&by_recipe);
     vq_settings_init(&by_text);
     cr_assert(!vq_recipe_apply(&recipe[i], &by_recipe) && !vq_field_read(vq_field_find("seed"), &by_recipe, "3"));
-    char *line[128];
-    int lines = 0;
+    char *line[128], *kept[128]; /* the settings borrow the values' texts */
+    int lines = 0, held = 0;
     for (char *p = strtok(s.out, "\n"); p && lines < 128; p = strtok(NULL, "\n"))
       line[lines++] = p;
     for (int f = 0; f < fields; f++) {
@@ -100,9 +100,10 @@ Test(recipes, explained_they_are_options, .init = scratch_create, .fini = scratc
         if (sscanf(text, "--%63s %4095s", name, value) < 1 || vq_field_find(name) != &field[f])
           continue;
         told++;
-        if (!comment)
-          cr_expect(!vq_field_read(&field[f], &by_text, strdup(strcmp(name, "gumbel-noise") ? value : "yes")), "%s: %s",
-                    line[k], vq_error_message());
+        if (comment)
+          continue;
+        kept[held] = strdup(strcmp(name, "gumbel-noise") ? value : "yes");
+        cr_expect(!vq_field_read(&field[f], &by_text, kept[held++]), "%s: %s", line[k], vq_error_message());
       }
       cr_expect(told == 1, "%s tells %s %d times", recipe[i].name, field[f].name, told);
       vq_field_write(&field[f], &by_recipe, a, sizeof a);
@@ -111,6 +112,8 @@ Test(recipes, explained_they_are_options, .init = scratch_create, .fini = scratc
         *b = 0;
       cr_expect_str_eq(a, b, "%s: %s is %s, by its explanation %s", recipe[i].name, field[f].name, a, b);
     }
+    while (held)
+      free(kept[--held]);
     forget(&s);
   }
 }
