@@ -22,6 +22,7 @@ base
 '
 # Rooms that use another room, besides kernels/cpu and kernels/cuda.
 rooms='
+codebook       quantise
 group_norm     activation
 norm_act_conv  group_norm conv
 upsample_conv  conv

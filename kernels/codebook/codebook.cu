@@ -6,6 +6,7 @@
  */
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/quantise/rows.cuh"
 
 namespace
 {
@@ -147,38 +148,9 @@ vq_status choose_forward_cuda(const vq_call *c)
 const vq_cuda_complaint no_such_row = {VQ_ERR_ARGUMENT,
                                        "soft_quantise: token %lld has an id that is no row of the book"};
 
-/* N channels a thread. */
-template <int N>
-__global__ void take_kernel(float *y, const float *book, const int32_t *ids, int64_t rows, int64_t K, int64_t C,
-                            vq_cuda_fault *fault, unsigned long long complaint)
-{
-  int64_t packs = C / N, i = vq_thread();
-  if (i >= rows * packs)
-    return;
-  int64_t m = i / packs, id = ids[m];
-  vq_pack<float, N> row;
-  if (id >= 0 && id < K)
-    row = vq_load<N>(book + id * C + i % packs * N);
-  else {
-    for (int k = 0; k < N; k++)
-      row.at[k] = NAN;
-    vq_complain(fault, complaint, m);
-  }
-  vq_store(y + i * N, row);
-}
-
-template <int N> vq_status take_rows(const vq_call *c)
-{
-  int64_t rows = vq_rows(c->in[LOGITS]), K = c->in[BOOK]->dim[0], C = c->in[BOOK]->dim[1];
-  return vq_cuda_status(VQ_LAUNCH(take_kernel<N>, vq_blocks(rows * (C / N), THREADS), THREADS, vq_stream(c),
-                                  vq_values(c->out), vq_values(c->in[BOOK]), vq_values_as<int32_t>(c->in[IDS]),
-                                  rows, K, C, vq_cuda(c)->fault, vq_complaint(&no_such_row)),
-                        "soft_quantise");
-}
-
 vq_status soft_forward_cuda(const vq_call *c)
 {
-  return c->in[BOOK]->dim[1] % 4 == 0 ? take_rows<4>(c) : take_rows<1>(c);
+  return vq_cuda_take_rows(c, c->in[BOOK], c->in[IDS], &no_such_row, "soft_quantise");
 }
 
 /* dp = dy book^T */

@@ -4,7 +4,7 @@
  * sums that are folded in halves, product and sum rounded apart. A tensor core, or |z|^2 + |b|^2 - 2 z b, would be faster and
  * would choose other tokens where two rows are almost equally near.
  */
-#include "kernels/cuda/cuda.cuh"
+#include "kernels/quantise/rows.cuh"
 
 namespace
 {
@@ -188,8 +188,8 @@ static const vq_cuda_complaint no_such_row = {VQ_ERR_ARGUMENT,
 
 /* N channels a thread. */
 template <int N>
-__global__ void quantise_kernel(float *y, const float *book, const int32_t *ids, int64_t rows, int64_t K, int64_t C,
-                                vq_cuda_fault *fault, unsigned long long complaint)
+__global__ void take_kernel(float *y, const float *book, const int32_t *ids, int64_t rows, int64_t K, int64_t C,
+                            vq_cuda_fault *fault, unsigned long long complaint)
 {
   int64_t packs = C / N, i = vq_thread();
   if (i >= rows * packs)
@@ -206,21 +206,30 @@ __global__ void quantise_kernel(float *y, const float *book, const int32_t *ids,
   vq_store(y + i * N, row);
 }
 
-template <int N> static vq_status take_rows(const vq_call *c)
+template <int N>
+static vq_status take_rows(const vq_call *c, const vq_tensor *book, const vq_tensor *ids,
+                           const vq_cuda_complaint *complaint, const char *op)
 {
-  int64_t rows = vq_rows(c->in[Z]), K = c->in[BOOK]->dim[0], C = c->in[BOOK]->dim[1];
-  return vq_cuda_status(VQ_LAUNCH(quantise_kernel<N>, vq_blocks(rows * (C / N), THREADS), THREADS, vq_stream(c),
-                                  vq_values(c->out), vq_values(c->in[BOOK]), vq_values_as<int32_t>(c->in[IDS]),
-                                  rows, K, C, vq_cuda(c)->fault, vq_complaint(&no_such_row)),
-                        "quantise");
+  int64_t rows = vq_count(ids), K = book->dim[0], C = book->dim[1];
+  return vq_cuda_status(VQ_LAUNCH(take_kernel<N>, vq_blocks(rows * (C / N), THREADS), THREADS, vq_stream(c),
+                                  vq_values(c->out), vq_values(book), vq_values_as<int32_t>(ids), rows, K, C,
+                                  vq_cuda(c)->fault, vq_complaint(complaint)),
+                        op);
 }
 
 static vq_status quantise_forward_cuda(const vq_call *c)
 {
-  return c->in[BOOK]->dim[1] % 4 == 0 ? take_rows<4>(c) : take_rows<1>(c);
+  return vq_cuda_take_rows(c, c->in[BOOK], c->in[IDS], &no_such_row, "quantise");
 }
 
 } // namespace
+
+vq_status vq_cuda_take_rows(const vq_call *c, const vq_tensor *book, const vq_tensor *ids,
+                            const vq_cuda_complaint *complaint, const char *op)
+{
+  return book->dim[1] % 4 == 0 ? take_rows<4>(c, book, ids, complaint, op)
+                               : take_rows<1>(c, book, ids, complaint, op);
+}
 
 const vq_kernels vq_cuda_nearest = {nearest_forward_cuda, NULL, nearest_scratch_cuda, NULL};
 const vq_kernels vq_cuda_quantise = {quantise_forward_cuda, NULL, NULL, NULL};

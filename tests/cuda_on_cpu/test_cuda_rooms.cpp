@@ -82,14 +82,16 @@ static void expect_near(const std::vector<float> &x, const std::vector<float> &y
   expect(x.size() == y.size() && worst <= most, what, detail);
 }
 
-/* ---- adam_clamp ---- */
+/* ---- adam_clamp and optimise ---- */
 
 #define ROWS     41
 #define CHANNELS 13
-#define UPDATES  6
+#define UPDATES  6 /* reach radam's rectification */
+#define ADAM     VQ_OPTIMISERS
 
-/* z, m and v, one after the other, after UPDATES updates with gradients of very different sizes. */
-static std::vector<float> adam(bool cuda, bool held)
+/* z, m and v, one after the other, after UPDATES updates by adam_clamp (ADAM) or another optimiser, with gradients of very different
+ * sizes. */
+static std::vector<float> updated(int kind, bool cuda, bool held)
 {
   const int64_t count = ROWS * CHANNELS;
   Engine on(cuda);
@@ -99,70 +101,37 @@ static std::vector<float> adam(bool cuda, bool held)
     high[c] = 0.4f + 0.02f * (float)c;
   }
   vq_tensor *z = on.leaf({ROWS, CHANNELS}, normals(1, count, 0.5), true), *m = on.leaf({ROWS, CHANNELS}, zeros),
-            *v = on.leaf({ROWS, CHANNELS}, zeros), *par = on.leaf({2}, {0, 0}), *l = on.leaf({CHANNELS}, low),
-            *h = on.leaf({CHANNELS}, high);
+            *v = on.leaf({ROWS, CHANNELS}, zeros), *par = on.leaf({kind == ADAM ? 2 : 3}, {0, 0, 0}),
+            *l = held ? on.leaf({CHANNELS}, low) : NULL, *h = held ? on.leaf({CHANNELS}, high) : NULL;
   vq_status status = vq_tape_status(on.tape);
   for (int t = 1; t <= UPDATES && !status; t++) {
-    float changing[2];
-    vq_adam_parameters(changing, 0.1, t);
+    float changing[3];
+    if (kind == ADAM)
+      vq_adam_parameters(changing, 0.1, t);
+    else
+      vq_optimiser_parameters(changing, (vq_optimiser)kind, 0.1, 0.3, t);
     vq_grad_drop(on.tape, z);
     status = vq_seed_with(on.tape, z, normals(100 + (uint32_t)t, count, pow(10, t - 4)).data());
     if (!status)
       status = vq_tensor_write(on.device, par, changing);
     if (!status)
-      status = vq_adam_clamp(on.device, z, m, v, par, held ? l : NULL, held ? h : NULL);
+      status = kind == ADAM ? vq_adam_clamp(on.device, z, m, v, par, l, h)
+                            : vq_optimise(on.device, (vq_optimiser)kind, z, m, v, par, l, h);
   }
   const vq_tensor *tensor[] = {z, m, v};
   for (int i = 0; i < 3 && !status; i++)
     status = vq_tensor_read(on.device, tensor[i], all.data() + i * count);
-  expect(!status, "adam_clamp", vq_error_message());
+  expect(!status, "an update", vq_error_message());
   return all;
 }
 
 /* In double on both sides: a contracted product differs in a double's last digit, so a float only where it lies on the edge of two. */
-static void test_adam()
+static void test_updates()
 {
-  for (int held = 0; held < 2; held++)
-    expect_near(adam(true, held), adam(false, held), 1, held ? "adam_clamp, held" : "adam_clamp");
-}
-
-/* ---- optimise ---- */
-
-/* As adam above, of one of the other optimisers; UPDATES reach radam's rectification. */
-static std::vector<float> optimise(vq_optimiser kind, bool cuda, bool held)
-{
-  const int64_t count = ROWS * CHANNELS;
-  Engine on(cuda);
-  std::vector<float> zeros(count), all(3 * count);
-  vq_tensor *z = on.leaf({ROWS, CHANNELS}, normals(1, count, 0.5), true), *m = on.leaf({ROWS, CHANNELS}, zeros),
-            *v = on.leaf({ROWS, CHANNELS}, zeros), *par = on.leaf({3}, {0, 0, 0}),
-            *low = on.leaf({CHANNELS}, std::vector<float>(CHANNELS, -0.5f)),
-            *high = on.leaf({CHANNELS}, std::vector<float>(CHANNELS, 0.4f));
-  vq_status status = vq_tape_status(on.tape);
-  for (int t = 1; t <= UPDATES && !status; t++) {
-    float changing[3];
-    vq_optimiser_parameters(changing, kind, 0.1, 0.3, t);
-    vq_grad_drop(on.tape, z);
-    status = vq_seed_with(on.tape, z, normals(100 + (uint32_t)t, count, pow(10, t - 4)).data());
-    if (!status)
-      status = vq_tensor_write(on.device, par, changing);
-    if (!status)
-      status = vq_optimise(on.device, kind, z, m, v, par, held ? low : NULL, held ? high : NULL);
-  }
-  const vq_tensor *tensor[] = {z, m, v};
-  for (int i = 0; i < 3 && !status; i++)
-    status = vq_tensor_read(on.device, tensor[i], all.data() + i * count);
-  expect(!status, "optimise", vq_error_message());
-  return all;
-}
-
-static void test_optimise()
-{
-  const char *name[VQ_OPTIMISERS] = {"adamw", "adagrad", "adamax", "rmsprop", "radam"};
-  for (int kind = 0; kind < VQ_OPTIMISERS; kind++)
+  const char *name[] = {"adamw", "adagrad", "adamax", "rmsprop", "radam", "adam_clamp"};
+  for (int kind = 0; kind <= ADAM; kind++)
     for (int held = 0; held < 2; held++)
-      expect_near(optimise((vq_optimiser)kind, true, held), optimise((vq_optimiser)kind, false, held), 1,
-                  name[kind]);
+      expect_near(updated(kind, true, held), updated(kind, false, held), 1, name[kind]);
 }
 
 /* ---- noise ---- */
@@ -298,8 +267,7 @@ int main()
 {
   for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
     cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
-    test_adam();
-    test_optimise();
+    test_updates();
     test_noise();
     test_refusals();
   }
