@@ -45,12 +45,12 @@ wrapper() {
 
 # Each test's own output is shown, with Criterion's closing lines.
 run() {
+  rm -f "build/$1/passed" "build/$1/output.txt"
   if [ ! -f "build/$1/build.ninja" ]; then
     # shellcheck disable=SC2046 # several options
     meson setup "build/$1" $(options "$1") || return 1
   fi
   meson compile -C "build/$1" || return 1
-  rm -f "build/$1/passed"
   # shellcheck disable=SC2046 # several words or none
   { $(wrapper "$1") meson test -C "build/$1" --no-rebuild --verbose && touch "build/$1/passed"; } 2>&1 |
     tee "build/$1/output.txt"
@@ -73,6 +73,10 @@ for build in ${builds:-release asan tsan}; do
 done
 if [ -n "$failed" ]; then
   for build in $failed; do
+    if [ ! -f "build/$build/output.txt" ]; then
+      echo "== $build: it could not be built, see above"
+      continue
+    fi
     echo "== $build: what failed (all of it: build/$build/output.txt)"
     grep -nE '^ *[0-9]+/[0-9]+ .* (FAIL|TIMEOUT|ERROR) |^\[FAIL\]|^\[----\] .*(Assert|Expect)' "build/$build/output.txt" || true
     grep -A8 'ERROR: LeakSanitizer' "build/$build/output.txt" || true
