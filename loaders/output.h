@@ -15,6 +15,7 @@
 #include "base/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 typedef struct vq_output vq_output;
@@ -24,6 +25,9 @@ vq_status vq_output_open(vq_output **out, const char *path);
 
 /* Appends bytes. The first failure is kept and commit reports it: callers need not check. */
 void vq_output_write(vq_output *out, const void *data, size_t bytes);
+
+/* That vq_output_write has been given. */
+uint64_t vq_output_bytes(const vq_output *out);
 
 /* Waits until what has been written is on the disk, which commit does too: for those who have something else to wait for meanwhile. */
 void vq_output_sync(vq_output *out);

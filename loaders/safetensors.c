@@ -315,23 +315,17 @@ static vq_status write_header(vq_output *out, const vq_file_tensor *tensor, int 
   return status;
 }
 
-/* sorted[0..count), one after the other, through one buffer. */
-static vq_status write_each(vq_output *out, const vq_file_tensor *sorted, int count, vq_safetensors_fill fill, void *user)
+/* sorted[0..count), one after the other. */
+static vq_status write_each(vq_output *out, const vq_file_tensor *sorted, int count, vq_safetensors_put put, void *user)
 {
-  size_t largest = 1;
-  vq_status status = VQ_OK;
-  for (int i = 0; i < count; i++)
-    largest = sorted[i].bytes > largest ? sorted[i].bytes : largest;
-  void *buffer = malloc(largest);
-  if (!buffer)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for the largest tensor, %zu MiB", largest >> 20);
-  for (int i = 0; i < count && !status; i++) {
-    status = fill(user, &sorted[i], buffer);
-    if (!status)
-      vq_output_write(out, buffer, sorted[i].bytes);
+  uint64_t at = vq_output_bytes(out);
+  for (int i = 0; i < count; i++) {
+    VQ_TRY(put(user, &sorted[i], out));
+    at += sorted[i].bytes;
+    if (vq_output_bytes(out) != at)
+      return vq_fail(VQ_ERR_ARGUMENT, "%s was written with other than its %zu bytes", sorted[i].name, sorted[i].bytes);
   }
-  free(buffer);
-  return status;
+  return VQ_OK;
 }
 
 /* What `end` has changed in the metadata, over what stood there. */
@@ -348,7 +342,7 @@ static vq_status write_header_again(vq_output *out, const vq_file_tensor *sorted
 }
 
 static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int count, const char *const *pair, int pairs,
-                            vq_safetensors_fill fill, vq_safetensors_end end, void *user)
+                            vq_safetensors_put put, vq_safetensors_end end, void *user)
 {
   vq_file_tensor *sorted;
   vq_status status;
@@ -368,9 +362,9 @@ static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int co
   }
   status = write_header(out, sorted, count, pair, pairs);
   const long header = ftell(vq_output_stream(out));
-  if (!status && fill)
-    status = write_each(out, sorted, count, fill, user);
-  for (int i = 0; i < count && !status && !fill; i++)
+  if (!status && put)
+    status = write_each(out, sorted, count, put, user);
+  for (int i = 0; i < count && !status && !put; i++)
     vq_output_write(out, sorted[i].data, sorted[i].bytes);
   if (!status && end) {
     vq_output_sync(out);
@@ -389,13 +383,13 @@ vq_status vq_safetensors_write(const char *path, const vq_file_tensor *tensors, 
 }
 
 vq_status vq_safetensors_write_each(const char *path, const vq_file_tensor *tensors, int count,
-                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill,
+                                    const char *const *metadata_pairs, int pairs, vq_safetensors_put put,
                                     vq_safetensors_end end, void *user)
 {
   vq_output *out;
   vq_status status;
   VQ_TRY(vq_output_open(&out, path));
-  status = write_file(out, tensors, count, metadata_pairs, pairs, fill, end, user);
+  status = write_file(out, tensors, count, metadata_pairs, pairs, put, end, user);
   if (status) {
     vq_output_abandon(out);
     return vq_fail_in(status, "cannot write '%s'", path);

@@ -12,6 +12,7 @@
 #define VQ_LOADERS_SAFETENSORS_H
 
 #include "loaders/file_tensor.h"
+#include "loaders/output.h"
 
 typedef struct vq_safetensors vq_safetensors;
 
@@ -40,15 +41,15 @@ const char *const *vq_safetensors_metadata_pairs(const vq_safetensors *file, int
 vq_status vq_safetensors_write(const char *path, const vq_file_tensor *tensors, int count,
                                const char *const *metadata_pairs, int pairs);
 
-/* The same for tensors that are not all in memory: each is asked for when its turn comes, to buffer[tensor->bytes], and the buffer is as
- * large as the largest. `data` of the tensors is not looked at.
+/* The same for tensors that are not all in memory: when a tensor's turn comes, `put` writes its bytes to `out`, in as many pieces as it
+ * likes. `data` of the tensors is not looked at. VQ_ERR_ARGUMENT: other than tensor->bytes bytes.
  *
  * `end`, unless NULL, is called after the last tensor and may put other texts of the same length where the metadata's are: a hash that was
  * computed meanwhile. VQ_ERR_ARGUMENT: of another length. */
-typedef vq_status (*vq_safetensors_fill)(void *user, const vq_file_tensor *tensor, void *buffer);
+typedef vq_status (*vq_safetensors_put)(void *user, const vq_file_tensor *tensor, vq_output *out);
 typedef vq_status (*vq_safetensors_end)(void *user);
 vq_status vq_safetensors_write_each(const char *path, const vq_file_tensor *tensors, int count,
-                                    const char *const *metadata_pairs, int pairs, vq_safetensors_fill fill,
+                                    const char *const *metadata_pairs, int pairs, vq_safetensors_put put,
                                     vq_safetensors_end end, void *user);
 
 #endif

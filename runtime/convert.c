@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SOME 4096 /* numbers that are converted at a time */
+
 /* ---- known files ---- */
 
 /* OpenAI's, whose addresses carry the hash. */
@@ -104,8 +106,9 @@ typedef struct writer {
 
 static vq_file_dtype dtype_of(const vq_layout_weight *w, vq_convert_dtype dtype)
 {
-  bool number = w->dtype == VQ_FILE_F16 || w->dtype == VQ_FILE_BF16 || w->dtype == VQ_FILE_F32 || w->dtype == VQ_FILE_F64;
-  return !number                   ? w->dtype
+  bool number =
+      w->dtype == VQ_FILE_F16 || w->dtype == VQ_FILE_BF16 || w->dtype == VQ_FILE_F32 || w->dtype == VQ_FILE_F64;
+  return !number                    ? w->dtype
          : dtype == VQ_CONVERT_F32  ? VQ_FILE_F32
          : dtype == VQ_CONVERT_F16  ? VQ_FILE_F16
          : dtype == VQ_CONVERT_BF16 ? VQ_FILE_BF16
@@ -113,41 +116,57 @@ static vq_file_dtype dtype_of(const vq_layout_weight *w, vq_convert_dtype dtype)
 }
 
 /* From float to `dtype`; a number beyond it is an error. */
-static vq_status narrow(const vq_layout_weight *w, vq_file_dtype dtype, const float *from, void *to)
+static vq_status narrow(const char *name, vq_file_dtype dtype, const float *from, size_t count, void *to)
 {
-  size_t count = vq_layout_elements(w);
   uint16_t *half = to;
-  for (size_t i = 0; i < count; i++) {
+  if (dtype == VQ_FILE_F32)
+    memcpy(to, from, count * sizeof *from);
+  for (size_t i = 0; i < count && dtype != VQ_FILE_F32; i++) {
     half[i] = dtype == VQ_FILE_F16 ? vq_f32_to_f16(from[i]) : vq_f32_to_bf16(from[i]);
     if (isfinite(from[i]) && !isfinite(dtype == VQ_FILE_F16 ? vq_f16_to_f32(half[i]) : vq_bf16_to_f32(half[i])))
-      return vq_fail(VQ_ERR_NETWORK, "%s has a number, %g, that does not fit %s: choose --dtype f32", w->name, (double)from[i],
-                     vq_file_dtype_name(dtype));
+      return vq_fail(VQ_ERR_NETWORK, "%s has a number, %g, that does not fit %s: choose --dtype f32", name,
+                     (double)from[i], vq_file_dtype_name(dtype));
   }
   return VQ_OK;
 }
 
-static vq_status fill(void *user, const vq_file_tensor *tensor, void *buffer)
+/* One weight on its way into the file. */
+typedef struct passage {
+  const vq_layout_weight *weight;
+  vq_file_dtype dtype;
+  bool as_stored;
+  vq_output *out;
+} passage;
+
+/* Some numbers at a time: what is converted takes no memory of a tensor's size. */
+static vq_status pass_on(void *user, const vq_file_tensor *piece)
 {
-  const writer *out = user;
-  const vq_layout_weight *w = vq_layout_weight_of(vq_network_layout(out->net), tensor->name);
-  const vq_checkpoint *file = vq_network_checkpoint(out->net);
-  if (tensor->dtype == w->dtype)
-    return vq_layout_read_stored(w, file, buffer);
-  size_t count = vq_layout_elements(w);
-  vq_real *values = malloc((count ? count : 1) * sizeof *values);
-  if (!values)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for %s", w->name);
-  vq_status status = vq_layout_read(w, file, values);
-  /* In place: a float where a number was, which is never smaller. */
-  float *single = (float *)(void *)values;
-  for (size_t i = 0; i < count && sizeof *values != sizeof *single; i++)
-    single[i] = (float)values[i];
-  if (!status && tensor->dtype == VQ_FILE_F32)
-    memcpy(buffer, single, tensor->bytes);
-  else if (!status)
-    status = narrow(w, tensor->dtype, single, buffer);
-  free(values);
-  return status;
+  const passage *p = user;
+  float from[SOME], to[SOME];
+  if (piece->dtype == p->dtype) {
+    vq_output_write(p->out, piece->data, piece->bytes);
+    return VQ_OK;
+  }
+  if (p->as_stored)
+    return vq_fail(VQ_ERR_UNSUPPORTED, "%s is of several types; choose one for all by --dtype", p->weight->name);
+  size_t all = vq_file_tensor_count(piece), width = vq_file_dtype_bytes(piece->dtype);
+  for (size_t at = 0, count; at < all; at += count) {
+    count = all - at < SOME ? all - at : SOME;
+    const vq_file_tensor part = {
+        NULL, piece->dtype, 1, {(int64_t)count}, (const char *)piece->data + at * width, count * width};
+    vq_file_tensor_read_f32(&part, from);
+    VQ_TRY(narrow(p->weight->name, p->dtype, from, count, to));
+    vq_output_write(p->out, to, count * vq_file_dtype_bytes(p->dtype));
+  }
+  return VQ_OK;
+}
+
+static vq_status put(void *user, const vq_file_tensor *tensor, vq_output *out)
+{
+  const writer *w = user;
+  const vq_layout_weight *weight = vq_layout_weight_of(vq_network_layout(w->net), tensor->name);
+  passage p = {weight, tensor->dtype, w->dtype == VQ_CONVERT_AS_STORED, out};
+  return vq_layout_pieces(weight, vq_network_checkpoint(w->net), pass_on, &p);
 }
 
 static vq_status end(void *user)
@@ -170,8 +189,8 @@ static char *plain_name(const char *path)
   return name;
 }
 
-static vq_status write_all(const vq_network *net, const char *path, vq_convert_dtype dtype, const char *const *pair, int pairs,
-                           hasher *h)
+static vq_status write_all(const vq_network *net, const char *path, vq_convert_dtype dtype, const char *const *pair,
+                           int pairs, hasher *h)
 {
   const vq_layout *l = vq_network_layout(net);
   vq_file_tensor *tensor = calloc((size_t)l->count, sizeof *tensor);
@@ -185,7 +204,7 @@ static vq_status write_all(const vq_network *net, const char *path, vq_convert_d
     memcpy(t->dim, w->dim, sizeof w->dim);
     t->bytes = vq_layout_elements(w) * vq_file_dtype_bytes(t->dtype);
   }
-  vq_status status = vq_safetensors_write_each(path, tensor, l->count, pair, pairs, fill, end, &out);
+  vq_status status = vq_safetensors_write_each(path, tensor, l->count, pair, pairs, put, end, &out);
   free(tensor);
   return status;
 }
@@ -205,8 +224,11 @@ vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype d
   if (!status)
     status = hashes_begin(&h, file);
   if (!status) {
-    const char *texts[] = {"kind", clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan",
-                           "config", config, "name", name, "source", last_part(vq_network_path(net)), "source_sha256", h.text};
+    const char *texts[] = {"kind",          clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan",
+                           "config",        config,
+                           "name",          name,
+                           "source",        last_part(vq_network_path(net)),
+                           "source_sha256", h.text};
     for (; pairs < 5; pairs++) {
       pair[2 * pairs] = texts[2 * pairs];
       pair[2 * pairs + 1] = texts[2 * pairs + 1];

@@ -448,24 +448,34 @@ vq_status vq_layout_read_rows(const vq_layout_weight *w, const vq_checkpoint *ch
   return status;
 }
 
-vq_status vq_layout_read_stored(const vq_layout_weight *w, const vq_checkpoint *checkpoint, void *out)
+/* The piece's columns as rows; *owned is replaced. */
+static vq_status turn(vq_file_tensor *piece, void **owned)
 {
-  char *to = out;
-  for (int p = 0; p < w->pieces; p++) {
+  char *turned = malloc(piece->bytes ? piece->bytes : 1);
+  if (!turned)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for %zu MiB of %s", piece->bytes >> 20, piece->name);
+  transpose(turned, piece->data, piece->dim[0], piece->dim[1], vq_file_dtype_bytes(piece->dtype));
+  free(*owned);
+  *owned = turned;
+  piece->data = turned;
+  return VQ_OK;
+}
+
+vq_status vq_layout_pieces(const vq_layout_weight *w, const vq_checkpoint *checkpoint, vq_layout_take give, void *user)
+{
+  vq_status status = VQ_OK;
+  for (int p = 0; p < w->pieces && !status; p++) {
     vq_file_tensor piece;
     void *owned;
-    if (vq_checkpoint_at(checkpoint, w->tensor[p])->dtype != w->dtype)
-      return vq_fail(VQ_ERR_UNSUPPORTED, "%s is of several types; choose one for all by --dtype", w->name);
-    vq_status status = piece_of(checkpoint, w->tensor[p], &piece, &owned);
+    status = piece_of(checkpoint, w->tensor[p], &piece, &owned);
+    const void *mapped = owned ? NULL : piece.data;
     if (!status && w->transposed)
-      transpose(to, piece.data, w->dim[1], w->dim[0], vq_file_dtype_bytes(w->dtype));
-    else if (!status)
-      memcpy(to, piece.data, piece.bytes);
-    if (!status && !owned)
-      vq_input_forget(piece.data, piece.bytes);
-    to += piece.bytes;
+      status = turn(&piece, &owned);
+    if (!status)
+      status = give(user, &piece);
+    if (mapped)
+      vq_input_forget(mapped, piece.bytes);
     free(owned);
-    VQ_TRY(status);
   }
-  return VQ_OK;
+  return status;
 }

@@ -49,8 +49,10 @@ vq_status vq_layout_read(const vq_layout_weight *weight, const vq_checkpoint *ch
 /* Of a matrix [rows,columns] only these rows, to out[count * columns]. */
 vq_status vq_layout_read_rows(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, const int32_t *row, int count, vq_real *out);
 
-/* The same in the dtype in which they are stored, to out[vq_layout_bytes]. Pieces of several dtypes: VQ_ERR_UNSUPPORTED. */
-vq_status vq_layout_read_stored(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, void *out);
+/* Gives the numbers as they are stored, in one piece or several that follow each other: as they lie in the mapped file where they lie
+ * in order there, and else from memory. Borrowed until `give` returns. */
+typedef vq_status (*vq_layout_take)(void *user, const vq_file_tensor *piece);
+vq_status vq_layout_pieces(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, vq_layout_take give, void *user);
 size_t vq_layout_elements(const vq_layout_weight *weight);
 
 #endif
