@@ -7,14 +7,16 @@
 #include <string.h>
 #include <zlib.h>
 
+static void add_block(void *user, const void *block, size_t bytes)
+{
+  vq_identity *identity = user;
+  identity->bytes += (int64_t)bytes;
+  identity->crc = (uint32_t)crc32_z(identity->crc, block, bytes);
+}
+
 vq_status vq_identity_add(vq_identity *identity, const char *path)
 {
-  vq_input input;
-  VQ_TRY(vq_input_open(&input, path));
-  identity->bytes += (int64_t)input.bytes;
-  identity->crc = (uint32_t)crc32_z(identity->crc, input.data, input.bytes);
-  vq_input_close(&input);
-  return VQ_OK;
+  return vq_input_each(path, add_block, identity);
 }
 
 vq_status vq_identify(vq_identity *out, const char *path)

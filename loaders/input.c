@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/mman.h>
@@ -18,6 +19,8 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, bytes) ((void)(address), (void)(bytes))
 #endif
 
+#define BLOCK ((size_t)256 << 10) /* stays in a core's own cache */
+
 /* Bytes between the end of the file and that of its mapping. */
 static size_t slack(const vq_input *input)
 {
@@ -25,12 +28,11 @@ static size_t slack(const vq_input *input)
   return (page - input->bytes % page) % page;
 }
 
-vq_status vq_input_open(vq_input *out, const char *path)
+/* A plain file that is not empty. */
+static vq_status open_plain(int *out, size_t *bytes, const char *path)
 {
   struct stat found;
-  void *data;
   int fd, error;
-  *out = (vq_input){0};
   if (!path || !*path)
     return vq_fail(VQ_ERR_FILE, "cannot open a file that has no name; name one");
   fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
@@ -54,14 +56,42 @@ vq_status vq_input_open(vq_input *out, const char *path)
     close(fd);
     return vq_fail(VQ_ERR_FORMAT, "'%s' is empty: a download or a copy failed; get it again", path);
   }
-  data = mmap(NULL, (size_t)found.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-  error = errno;
+  *out = fd;
+  *bytes = (size_t)found.st_size;
+  return VQ_OK;
+}
+
+vq_status vq_input_open(vq_input *out, const char *path)
+{
+  size_t bytes;
+  int fd;
+  *out = (vq_input){0};
+  VQ_TRY(open_plain(&fd, &bytes, path));
+  void *data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+  int error = errno;
   close(fd); /* the mapping stays */
   if (data == MAP_FAILED)
     return vq_fail(VQ_ERR_FILE, "cannot read '%s': %s", path, strerror(error));
-  *out = (vq_input){data, (size_t)found.st_size};
+  *out = (vq_input){data, bytes};
   ASAN_POISON_MEMORY_REGION(out->data + out->bytes, slack(out));
   return VQ_OK;
+}
+
+vq_status vq_input_each(const char *path, void (*take)(void *user, const void *block, size_t bytes), void *user)
+{
+  size_t bytes;
+  ssize_t got;
+  int fd;
+  VQ_TRY(open_plain(&fd, &bytes, path));
+  char *block = malloc(BLOCK);
+  while (block && ((got = read(fd, block, BLOCK)) > 0 || (got < 0 && errno == EINTR)))
+    if (got > 0)
+      take(user, block, (size_t)got);
+  int error = block ? errno : ENOMEM;
+  bool failed = !block || got < 0;
+  free(block);
+  close(fd);
+  return failed ? vq_fail(VQ_ERR_FILE, "cannot read '%s': %s", path, strerror(error)) : VQ_OK;
 }
 
 void vq_input_close(vq_input *input)

