@@ -1,6 +1,6 @@
 /* fuzz_image.c -- the readers of pictures and of their texts, under libFuzzer. From the root of the tree:
  *
- *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -D_POSIX_C_SOURCE=200809L -I. \
+ *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_POSIX_C_SOURCE=200809L -I. \
  *         tests/fuzz/fuzz_image.c base/status.c loaders/{exif,image,input,jpeg,output,png,utf8,webp}.c -lpng -ljpeg -lwebp -o fuzz_image
  *     ./fuzz_image -max_total_time=120 -malloc_limit_mb=4096 CORPUS     a folder that starts with a few good files
  *

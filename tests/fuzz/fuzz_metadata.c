@@ -1,6 +1,6 @@
 /* fuzz_metadata.c -- what is read of pictures by `vqgen reveal`, under libFuzzer. From the root of the tree:
  *
- *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -D_POSIX_C_SOURCE=200809L -I. -Iinclude \
+ *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -D_POSIX_C_SOURCE=200809L -I. -Iinclude \
  *         tests/fuzz/fuzz_metadata.c base/status.c runtime/{notebook,reveal,stegano}.c \
  *         loaders/{exif,image,input,jpeg,output,png,utf8,webp,xmp}.c -lpng -ljpeg -lwebp -lexpat -ljansson \
  *         -o fuzz_metadata

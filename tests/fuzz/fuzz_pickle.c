@@ -1,7 +1,7 @@
 /* fuzz_pickle.c -- PyTorch's pickles alone, in an archive that is otherwise right: mutations of an archive seldom get so far.
  * From the root of the tree:
  *
- *     clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined -I. \
+ *     clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
  *         tests/fuzz/fuzz_pickle.c base/{arena,status}.c \
  *         loaders/{checkpoint,file_tensor,input,output,pickle,safetensors,shards,torch,torch_pickle,utf8,zip}.c \
  *         -ljansson -lz -o fuzz_pickle

@@ -1,6 +1,6 @@
 /* fuzz_safetensors.c -- the readers of arrays, safetensors and npy, under libFuzzer. From the root of the tree:
  *
- *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_safetensors.c base/status.c \
+ *     clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. tests/fuzz/fuzz_safetensors.c base/status.c \
  *         loaders/{input,output,file_tensor,safetensors,npy}.c -ljansson -o fuzz_safetensors
  *     ./fuzz_safetensors -max_total_time=120 CORPUS     a folder that starts with a few good files
  */

@@ -1,6 +1,6 @@
 /* fuzz_zip.c -- the reader of archives alone, every entry unpacked, under libFuzzer. From the root of the tree:
  *
- *     clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined -I. \
+ *     clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
  *         tests/fuzz/fuzz_zip.c base/{arena,status}.c \
  *         loaders/{input,utf8,zip}.c -lz -o fuzz_zip
  *     ./fuzz_zip -max_total_time=600 -malloc_limit_mb=64 CORPUS tests/data/checkpoints
