@@ -344,8 +344,10 @@ const char *vq_network_cut(const vq_network *net)
   return NULL;
 }
 
-static void tell(const vq_network *net, const vq_log *log)
+static void tell(const vq_network *net, const vq_network_hints *hints)
 {
+  const vq_log *log = hints->log;
+  const char *config = hints->config, *vocab = net->kind == VQ_NETWORK_CLIP ? hints->vocab : NULL;
   vq_log_info(log, "%s: %s, %s%s%s", net->path, vq_container_name(vq_checkpoint_container(net->file)), net->layout->family,
               net->config_file ? ", settings from " : "", net->config_file ? net->config_file : "");
   if (*net->assumed.text)
@@ -356,7 +358,9 @@ static void tell(const vq_network *net, const vq_log *log)
     vq_log_warning(log, "%s: %d of its tensors (%s ...) are no part of the network that vqgen knows, and not used: vqgen inspect names them",
                    net->path, net->layout->superfluous_count,
                    vq_checkpoint_at(net->file, net->layout->superfluous[0])->name);
-  vq_log_info(log, "it opens faster once it is converted: vqgen convert '%s' -o NAME.safetensors", net->path);
+  vq_log_info(log, "it opens faster once it is converted: vqgen convert '%s'%s%s%s%s%s%s -o NAME.safetensors", net->path,
+              config ? " --config '" : "", config ? config : "", config ? "'" : "", vocab ? " --vocab '" : "", vocab ? vocab : "",
+              vocab ? "'" : "");
 }
 
 static vq_status open_parts(vq_network *net, const vq_network_hints *hints)
@@ -376,7 +380,7 @@ static vq_status open_parts(vq_network *net, const vq_network_hints *hints)
   if (!status)
     status = leave_out_unused(net);
   if (!status && hints && hints->log)
-    tell(net, hints->log);
+    tell(net, hints);
   return vq_fail_in(status, "%s", net->path);
 }
 

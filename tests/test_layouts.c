@@ -9,6 +9,7 @@
 #include "runtime/convert.h"
 #include "runtime/find_network.h"
 #include "runtime/perceive.h"
+#include "runtime/vocabulary_search.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -182,6 +183,7 @@ static void said_everywhere(const char *half)
   free(all);
   vq_safetensors_close(file);
   s = TOOL_OK("embed", "--clip", "published-half.safetensors", "--vocab", MERGES, "--text", "a star");
+  cr_expect(strstr(s.err, "vqgen convert 'published-half.safetensors' --vocab '" MERGES "' -o"), "as it works: %s", s.err);
   cr_expect(strstr(s.err, "was cut to F16") && strstr(s.err, "get a file in which embeddings have 32 bits"), "%s", s.err);
   forget(&s);
   remove(in_scratch("published-half.safetensors"));
@@ -437,6 +439,33 @@ Test(layouts, found_by_name_and_by_its_files, .init = scratch_create, .fini = sc
 }
 
 /* ---- vocabularies ---- */
+
+/* In the packages of an environment, whether it is said to be in use or only its programs are found; what lies beside a checkpoint comes first. */
+Test(layouts, a_vocabulary_is_found_where_python_keeps_it, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char *const folders[] = {"v", "v/bin", "v/lib", "v/lib/python3.11", "v/lib/python3.11/site-packages",
+                                        "v/lib/python3.11/site-packages/open_clip"};
+  char file[PATH_MAX], text[PATH_MAX], *path;
+  for (int i = 0; i < 6; i++)
+    cr_assert(!mkdir(in_scratch(folders[i]), 0700));
+  snprintf(file, sizeof file, "%s/bpe_simple_vocab_16e6.txt.gz", in_scratch(folders[5]));
+  put_file(file, "x", 1);
+  for (int i = 0; i < 3; i++) {
+    unsetenv("VIRTUAL_ENV"), unsetenv("CONDA_PREFIX"), unsetenv("HOME"), unsetenv("VQGEN_MODELS");
+    snprintf(text, sizeof text, i == 0 ? "%s" : i == 1 ? "/none:%s/bin" : "bin:/bin:%s/bin/:/usr/bin", in_scratch("v"));
+    setenv(i ? "PATH" : "VIRTUAL_ENV", text, 1);
+    path = vq_vocabulary_search(in_scratch("clip.pt"));
+    cr_expect(path && !strcmp(path, file), "%s: %s", text, path ? path : "nothing");
+    free(path);
+  }
+  put_file(in_scratch("merges.txt"), "x", 1);
+  path = vq_vocabulary_search(in_scratch("clip.pt"));
+  cr_expect(path && !strcmp(path, in_scratch("merges.txt")), "%s", path ? path : "nothing");
+  free(path);
+  remove(file);
+  for (int i = 6; i-- > 0;)
+    rmdir(in_scratch(folders[i]));
+}
 
 static void expect_merges(const char *path, int count, const char *want)
 {

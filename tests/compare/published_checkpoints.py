@@ -28,10 +28,9 @@ import torch
 
 from models import CLIP, VQGAN, Named
 from published_sizes import B32, F16
+from published_sizes import CASES as CASES_OF_SIZES
 
-L14 = dict(B32, embed_dim=768, vision_layers=24, vision_width=1024, vision_patch_size=14, vision_heads=16, transformer_width=768, transformer_heads=12)
-H14 = dict(B32, embed_dim=1024, vision_layers=32, vision_width=1280, vision_patch_size=14, vision_heads=16, transformer_width=1024, transformer_heads=16,
-           transformer_layers=24, activation="gelu")
+L14, H14 = CASES_OF_SIZES["vit-l-14"][2], CASES_OF_SIZES["vit-h-14"][2]
 PICTURE = Path(__file__).parent.parent / "data" / "metadata" / "stegano.png"
 EXTRA = 675e6  # bytes of the published file (934 MiB) that are not the VQGAN: discriminator, VGG, optimiser
 
