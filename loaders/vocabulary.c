@@ -2,6 +2,7 @@
 #include "loaders/vocabulary.h"
 
 #include "loaders/input.h"
+#include "loaders/vocabulary_words.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -127,9 +128,13 @@ static vq_status read_json(const vq_input *file, char **text, size_t *bytes)
   if (!root)
     return vq_fail(VQ_ERR_FORMAT, "it is not JSON: line %d: %s", error.line, error.text);
   const json_t *merges = json_object_get(json_object_get(root, "model"), "merges");
-  vq_status status = json_array_size(merges) ? join(merges, text, bytes)
-                                             : vq_fail(VQ_ERR_FORMAT, "it has no model.merges: a vocab.json alone does not tell the "
-                                                                      "merges; name tokenizer.json or merges.txt");
+  vq_status status = VQ_OK;
+  if (json_array_size(merges))
+    status = join(merges, text, bytes);
+  else if (json_object_get(root, "<|endoftext|>"))
+    status = vq_vocabulary_from_words(root, text, bytes);
+  else
+    status = vq_fail(VQ_ERR_FORMAT, "it has neither model.merges nor the word <|endoftext|>: name tokenizer.json, vocab.json or merges.txt");
   json_decref(root);
   return status;
 }

@@ -3,6 +3,7 @@
  *   bpe_simple_vocab_16e6.txt.gz   OpenAI's: gzip; a line with the version, then one merge "a b" a line, more than are used
  *   merges.txt                     Hugging Face's: the same as plain text
  *   tokenizer.json                 Hugging Face's: a list of merges, "a b" or ["a", "b"], in model.merges
+ *   vocab.json                     Hugging Face's: words and their numbers, which is enough (vocabulary_words.c)
  */
 #ifndef VQ_LOADERS_VOCABULARY_H
 #define VQ_LOADERS_VOCABULARY_H

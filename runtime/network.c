@@ -550,7 +550,7 @@ vq_status vq_network_merges(char **merges, size_t *bytes, const vq_network *net)
   char *found = net->vocab ? strdup(net->vocab) : vq_vocabulary_search(net->path);
   if (!found)
     return vq_fail(VQ_ERR_NETWORK,
-                   "%s: there is no vocabulary beside it (bpe_simple_vocab_16e6.txt.gz, merges.txt or tokenizer.json) nor in an "
+                   "%s: there is no vocabulary beside it (bpe_simple_vocab_16e6.txt.gz, merges.txt, tokenizer.json or vocab.json) nor in an "
                    "installed openai-clip or open_clip: get one by tools/get-vocabulary.sh, and put it there or name it by --vocab",
                    net->path);
   vq_status status = vq_vocabulary_read(merges, bytes, found, count);

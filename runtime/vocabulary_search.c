@@ -8,7 +8,7 @@
 
 #define PATH_BYTES 4096
 
-static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json"};
+static const char *const names[] = {"bpe_simple_vocab_16e6.txt.gz", "merges.txt", "tokenizer.json", "vocab.json"};
 
 /* Folders where Python installs packages, behind what a variable says; NULL: from the root. A variable that is a list of folders of programs
  * is asked for each that ends in `folder`, without that. */

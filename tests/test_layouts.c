@@ -484,6 +484,43 @@ static void expect_bad_merges(const char *path, int count, const char *word)
             vq_error_message());
 }
 
+/* A vocab.json has words only; they tell the merges, which are those of the other forms. */
+static void expect_words(void)
+{
+  json_t *words = json_object();
+  size_t bytes, number = 512;
+  char name[16], *merges = (char *)get_file(MERGES, &bytes), *want;
+  for (int i = 0; i < 512; i++) { /* letters: their names do not matter */
+    snprintf(name, sizeof name, "#%d", i);
+    json_object_set_new(words, name, json_integer(i));
+  }
+  for (char *line = strtok(merges, "\n"); line; line = strtok(NULL, "\n")) {
+    char *space = strchr(line, ' ');
+    if (line[0] == '#' || line[0] == '"')
+      continue;
+    memmove(space, space + 1, strlen(space));
+    json_object_set_new(words, line, json_integer((json_int_t)number++));
+  }
+  json_object_set_new(words, "<|startoftext|>", json_integer((json_int_t)number));
+  json_object_set_new(words, "<|endoftext|>", json_integer((json_int_t)number + 1));
+  cr_assert(!json_dump_file(words, in_scratch("vocab.json"), 0));
+  cr_assert(!vq_vocabulary_read(&want, &bytes, MERGES, 0) && number == 542);
+  expect_merges(in_scratch("vocab.json"), 30, want);
+  /* A number twice; a word that is made of none before it. */
+  json_object_set_new(words, "#7", json_integer(8));
+  cr_assert(!json_dump_file(words, in_scratch("twice.json"), 0));
+  expect_bad_merges(in_scratch("twice.json"), 0, "each of which one word has");
+  json_object_set_new(words, "#7", json_integer(7));
+  json_object_set_new(words, "zzzz", json_integer((json_int_t)number));
+  json_object_set_new(words, "<|startoftext|>", json_integer((json_int_t)number + 1));
+  json_object_set_new(words, "<|endoftext|>", json_integer((json_int_t)number + 2));
+  cr_assert(!json_dump_file(words, in_scratch("strange.json"), 0));
+  expect_bad_merges(in_scratch("strange.json"), 0, "not merged of two words");
+  json_decref(words);
+  free(merges);
+  free(want);
+}
+
 Test(layouts, vocabularies_in_their_forms, .init = scratch_create, .fini = scratch_remove)
 {
   static const char lines[] = "\"bpe_simple_vocab\" version\ni n\nt h\na n</w>\n";
@@ -493,6 +530,7 @@ Test(layouts, vocabularies_in_their_forms, .init = scratch_create, .fini = scrat
   expect_merges(text_file("merges.txt", "#version: 0.2\r\ni n\r\nt h"), 0, "i n\nt h\n");
   expect_merges(text_file("a.json", "{\"model\": {\"merges\": [\"i n\", \"t h\"]}}"), 2, "i n\nt h\n");
   expect_merges(text_file("b.json", "{\"model\": {\"merges\": [[\"i\", \"n\"], [\"t\", \"h\"]]}}"), 1, "i n\n");
+  expect_words();
   expect_bad_merges(in_scratch("v.gz"), 4, "3 merges");
   expect_bad_merges(text_file("c.json", "{\"a\": 1}"), 0, "merges.txt");
   expect_bad_merges(text_file("d.json", "{\"model\": {\"merges\": [7]}}"), 0, "merge 0");

@@ -1,7 +1,8 @@
 /* fuzz_document.c -- the readers of settings (YAML, JSON) and vocabularies under libFuzzer. From the root of the tree:
  *
  *     clang -std=c11 -D_POSIX_C_SOURCE=200809L -DVQ_YAML -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I. \
- *         tests/fuzz/fuzz_document.c base/status.c loaders/{document,input,vocabulary}.c -ljansson -lyaml -lz -o fuzz_document
+ *         tests/fuzz/fuzz_document.c base/status.c loaders/{document,input,vocabulary,vocabulary_words}.c \
+ *         -ljansson -lyaml -lz -o fuzz_document
  *     ./fuzz_document -max_total_time=600 -malloc_limit_mb=256 CORPUS tests/data/layouts tests/data/bpe_544_merges.txt
  *
  * A vocabulary unpacks to at most 64 MB, and the room for that doubles as it grows.
