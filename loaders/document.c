@@ -225,6 +225,17 @@ static vq_status read_yaml(vq_document *d, const vq_input *file)
 
 #endif
 
+/* JSON, and YAML that is written in one line: {model: {target: ...}}. What is neither is told to be no JSON. */
+static vq_status read_braces(vq_document *d, const vq_input *file)
+{
+  char message[256];
+  vq_status status = read_json(d, file);
+  if (status != VQ_ERR_FORMAT || d->count)
+    return status;
+  snprintf(message, sizeof message, "%s", vq_error_message());
+  return read_yaml(d, file) ? vq_fail(status, "%s", message) : VQ_OK;
+}
+
 static vq_status read_any(vq_document *d, const vq_input *file)
 {
   size_t i = 0;
@@ -232,7 +243,7 @@ static vq_status read_any(vq_document *d, const vq_input *file)
     return vq_fail(VQ_ERR_FORMAT, "it is too large to be a file of settings");
   while (i < file->bytes && strchr(" \t\r\n", file->data[i]))
     i++;
-  return i < file->bytes && file->data[i] == '{' ? read_json(d, file) : read_yaml(d, file);
+  return i < file->bytes && file->data[i] == '{' ? read_braces(d, file) : read_yaml(d, file);
 }
 
 vq_status vq_document_open(vq_document **out, const char *path)

@@ -12,7 +12,7 @@
 
 typedef struct vq_document vq_document;
 
-/* A file of at most 4 MiB: JSON if it begins with a brace, else YAML. VQ_ERR_FILE, VQ_ERR_FORMAT (with the line);
+/* A file of at most 4 MiB: JSON if it begins with a brace and is that, else YAML. VQ_ERR_FILE, VQ_ERR_FORMAT (with the line);
  * VQ_ERR_UNSUPPORTED: YAML, in a build without libyaml. */
 vq_status vq_document_open(vq_document **out, const char *path);
 void vq_document_free(vq_document *document);

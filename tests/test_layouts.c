@@ -330,6 +330,11 @@ Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fi
   cr_expect(vq_network_vqgan(net)->resolution == 32 && vq_network_vqgan(net)->attn_resolutions[0] == 16);
   cr_expect_str_eq(vq_network_assumed(net), "");
   vq_network_close(net);
+  const char *flow = text_file("flow.yaml", "{model: {params: {embed_dim: 16, n_embed: 64, ddconfig: {ch: 32, resolution: 32, z_channels: 16,\n"
+                                            "  num_res_blocks: 1, ch_mult: [2, 1], attn_resolutions: [16]}}}}\n");
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_VQGAN, &(vq_network_hints){flow}), "%s", vq_error_message());
+  cr_expect(vq_network_vqgan(net)->resolution == 32 && !*vq_network_assumed(net), "%s", vq_network_assumed(net));
+  vq_network_close(net);
   REFUSED(path, text_file("a.yaml", YAML("64", "[2, 1]", "")), VQ_ERR_NETWORK, "a.yaml", "ddconfig.ch 64", "encoder.conv_in.weight");
   REFUSED(path, text_file("b.yaml", YAML("32", "\n          - 1\n          - 2", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.0 1");
   REFUSED(path, text_file("c.yaml", YAML("32", "[2, 1, 4]", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.2", "decoder.up.2");
