@@ -107,7 +107,7 @@ static const uint8_t *take(machine *m, uint64_t bytes)
 
 static vq_status cut_short(const machine *m)
 {
-  return damaged(m, "it ends in the middle");
+  return damaged(m, "it ends in the middle, as a truncated file does: get it again");
 }
 
 static vq_status take_number(machine *m, int bytes, uint64_t *out)

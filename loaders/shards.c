@@ -61,7 +61,10 @@ static vq_status add_shard(vq_checkpoint *c, const char *index, const char *name
   if (!path)
     return VQ_ERR_MEMORY;
   strcat(path, name);
-  status = vq_checkpoint_add_file(c, path);
+  if (access(path, F_OK))
+    status = vq_fail(VQ_ERR_FILE, "'%s', which is not there: the network is not whole without it; get that file too", path);
+  else
+    status = vq_checkpoint_add_file(c, path);
   free(path);
   return vq_fail_in(status, "'%s' names a file", index);
 }

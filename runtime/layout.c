@@ -100,6 +100,8 @@ static const struct stranger {
 } strangers[] = {
     {"visual.trunk.patch_embed.proj.weight", "a CLIP whose image tower is of timm's making, which vqgen has no network for"},
     {"model.diffusion_model.input_blocks.0.0.weight", "a diffusion network (Stable Diffusion), not a VQGAN or a CLIP"},
+    {"text_model.embeddings.token_embedding.weight", "the text tower of a CLIP alone: get the file that has both towers"},
+    {"token_embedding.weight", "the text tower of a CLIP alone: get the file that has both towers"},
     {"to_logits.1.weight", "a DALL-E, not a VQGAN"},
 };
 
@@ -195,8 +197,8 @@ static bool ends_in(const char *name, const char *end)
 static vq_status nothing_known(const vq_checkpoint *checkpoint)
 {
   int count = vq_checkpoint_count(checkpoint);
-  for (int i = 0; i < count; i++)
-    for (size_t s = 0; s < sizeof strangers / sizeof *strangers; s++)
+  for (size_t s = 0; s < sizeof strangers / sizeof *strangers; s++)
+    for (int i = 0; i < count; i++)
       if (ends_in(vq_checkpoint_at(checkpoint, i)->name, strangers[s].anchor))
         return vq_fail(VQ_ERR_NETWORK, "it holds %s (it has %s)", strangers[s].what, vq_checkpoint_at(checkpoint, i)->name);
   if (!count)

@@ -203,6 +203,9 @@ static vq_status clip_shapes(vq_clip_config *c, const vq_layout *l)
   if (there(l, "visual.layer1.0.conv1.weight"))
     return vq_fail(VQ_ERR_UNSUPPORTED, "it is a CLIP with a ResNet (RN50 or the like), which vqgen has no network for: take one "
                                        "whose name begins with ViT, such as ViT-B/32");
+  if (!there(l, "token_embedding.weight"))
+    return vq_fail(VQ_ERR_NETWORK, "it is the image tower of a CLIP alone: it has no %stoken_embedding.weight; get the file that has both towers",
+                   l->prefix);
   c->vision_width = dim_of(l, "visual.conv1.weight", 4, 0, &status);
   c->patch_size = dim_of(l, "visual.conv1.weight", 4, 2, &status);
   int positions = dim_of(l, "visual.positional_embedding", 2, 0, &status);

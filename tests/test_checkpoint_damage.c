@@ -4,6 +4,8 @@
 #include "loaders/checkpoint.h"
 #include "loaders/pickle.h"
 
+#include <sys/stat.h>
+
 TestSuite(checkpoint_damage, .init = scratch_create, .fini = scratch_remove);
 
 #define MADE VQ_SOURCE_ROOT "/tests/data/checkpoints/"
@@ -68,21 +70,28 @@ Test(checkpoint_damage, other_files)
 
 /* ---- truncated downloads: how much is missing ---- */
 
+/* The pickle and its 100000 numbers as an archive. */
+static void put_whole(const char *path, const made_pickle *p)
+{
+  float *numbers = calloc(100000, sizeof *numbers);
+  zip_maker z;
+  zip_begin(&z, path);
+  zip_stored(&z, "a/data.pkl", p->data, p->bytes);
+  zip_stored(&z, "a/data/0", numbers, 400000);
+  zip_end(&z, false);
+  free(numbers);
+}
+
 Test(checkpoint_damage, truncated)
 {
   const char *path = in_scratch("a.ckpt");
   made_pickle p = {.bytes = 0};
-  float *numbers = calloc(100000, sizeof *numbers);
   long long whole = 0, there = 0, missing = 0;
-  zip_maker z;
+  struct stat found;
   PICKLE(&p, "\x80\2}X\1\0\0\0w");
   pickle_vector(&p, 100000, 0, 100000, 1);
   PICKLE(&p, "s.");
-  zip_begin(&z, path);
-  zip_stored(&z, "a/data.pkl", p.data, p.bytes);
-  zip_stored(&z, "a/data/0", numbers, 400000);
-  zip_end(&z, false);
-  free(numbers);
+  put_whole(path, &p);
   expect_ok(try_all(path));
   cr_assert(truncate(path, 300000) == 0);
   expect_error(try_all(path), VQ_ERR_FORMAT, path, "get it again");
@@ -93,6 +102,9 @@ Test(checkpoint_damage, truncated)
   cr_expect_eq(there, 300000);
   cr_expect_eq(missing, whole - there);
   cr_expect(missing > 100000 && missing < 100000 + 1000, "%lld", missing);
+  put_whole(path, &p);
+  cr_assert(!stat(path, &found) && truncate(path, found.st_size - 10) == 0); /* the numbers are there */
+  expect_error(try_all(path), VQ_ERR_FORMAT, path, "for each of 1 entries", "get it again");
   cr_assert(truncate(path, 100) == 0); /* in the pickle */
   expect_error(try_all(path), VQ_ERR_FORMAT, "truncated", "cannot be told");
 
@@ -215,6 +227,17 @@ Test(checkpoint_damage, numbers)
   cr_expect_eq(vq_pickle_at(p.root, 7)->number, -2.5);
   cr_expect_null(vq_pickle_at(p.root, 8));
   vq_pickle_free(&p);
+}
+
+/* A download that has brought the index and not all that it names. */
+Test(checkpoint_damage, a_file_of_several_is_missing)
+{
+  const char *path = in_scratch("model.safetensors.index.json");
+  size_t bytes;
+  uint8_t *data = get_file(VQ_SOURCE_ROOT "/tests/data/checkpoints/shards/model.safetensors.index.json", &bytes);
+  put_file(path, data, bytes);
+  free(data);
+  expect_error(try_all(path), VQ_ERR_FILE, path, "model-00001-of-00002.safetensors", "get that file too");
 }
 
 /* A little text that describes a great tree. */

@@ -279,6 +279,9 @@ Test(layouts, what_is_no_network_of_ours_is_named, .init = scratch_create, .fini
   REFUSED(NAMED("visual.conv1.weight", "visual.layer1.0.conv1.weight"), NULL, VQ_ERR_UNSUPPORTED, "ResNet", "ViT-B/32");
   REFUSED(NAMED("model.diffusion_model.input_blocks.0.0.weight"), NULL, VQ_ERR_NETWORK, "diffusion");
   REFUSED(NAMED("some.thing"), NULL, VQ_ERR_NETWORK, "some.thing", "decoder.conv_in.weight");
+  REFUSED(NAMED("visual.conv1.weight", "visual.proj"), NULL, VQ_ERR_NETWORK, "image tower of a CLIP alone", "token_embedding.weight");
+  REFUSED(NAMED("token_embedding.weight", "ln_final.weight"), NULL, VQ_ERR_NETWORK, "text tower of a CLIP alone");
+  REFUSED(NAMED("text_model.embeddings.token_embedding.weight"), NULL, VQ_ERR_NETWORK, "text tower of a CLIP alone");
   REFUSED(NAMED("decoder.conv_in.weight"), NULL, VQ_ERR_NETWORK, "quantize.embedding.weight", "missing");
   REFUSED(NAMED("vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight"), NULL,
           VQ_ERR_NETWORK, "part 2 of 3", "in_proj_weight");
