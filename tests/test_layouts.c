@@ -236,9 +236,33 @@ Test(layouts, a_wrong_hash_is_told, .init = scratch_create, .fini = scratch_remo
   forget(&s);
   s = TOOL("inspect", "made.safetensors", "--verify");
   cr_expect(s.status == 1 && strstr(s.out, "made from    ViT-B-32.pt") && strstr(s.out, "wrong: "), "%d %s", s.status, s.out);
+  cr_expect(strstr(s.out, "right: "), "the file beside it is the one: %s", s.out);
   forget(&s);
   cr_expect_str_eq(vq_known_name("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"), "ViT-B-32.pt");
   cr_expect_null(vq_known_name("0"));
+}
+
+/* What a converted file was made from is known by its hash, of several files by each. */
+Test(layouts, what_it_was_made_from_is_verified, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char shards[] = VQ_SOURCE_ROOT "/tests/data/layouts/hugging_face";
+  said s = TOOL_OK("convert", shards, "--vocab", MERGES, "-o", "made.safetensors");
+  forget(&s);
+  s = TOOL_OK("inspect", "made.safetensors", "--verify");
+  cr_expect(!strstr(s.out, "right: ") && !strstr(s.out, "wrong: "), "it is not there: %s", s.out);
+  forget(&s);
+  s = TOOL_OK("inspect", "made.safetensors", "--verify", "--source", shards);
+  cr_expect(strstr(s.out, "right: "), "%s", s.out);
+  forget(&s);
+  s = TOOL("inspect", "made.safetensors", "--verify", "--source", LAYOUTS "openai/small.pt");
+  cr_expect(s.status == 1 && strstr(s.out, "wrong: " LAYOUTS "openai/small.pt is another file"), "%d %s", s.status, s.out);
+  forget(&s);
+  s = TOOL("inspect", "made.safetensors", "--verify", "--source", "none.pt");
+  cr_expect(s.status == 1 && strstr(s.err, "none.pt"), "%d %s", s.status, s.err);
+  forget(&s);
+  s = TOOL("inspect", "made.safetensors", "--source", shards);
+  cr_expect(s.status == 2 && strstr(s.err, "--verify"), "%d %s", s.status, s.err);
+  forget(&s);
 }
 
 /* ---- what does not fit ---- */

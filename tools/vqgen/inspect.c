@@ -8,9 +8,11 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct inspect_options {
   network_options network;
+  const char *source;
   bool tensors, json, verify;
 } inspect_options;
 
@@ -51,6 +53,52 @@ static json_t *tensors_of(const vq_checkpoint *file)
     json_array_append_new(all, json_pack("{ss ss so}", "name", x->name, "dtype", vq_file_dtype_name(x->dtype), "shape", shape_of(x)));
   }
   return all;
+}
+
+/* The hashes of a checkpoint's files as `convert` records them, separated by spaces; the caller frees it. */
+static vq_status hashes_of(char **out, const char *path)
+{
+  vq_checkpoint *file;
+  *out = NULL;
+  VQ_TRY(vq_checkpoint_open(&file, path));
+  size_t count = (size_t)vq_checkpoint_files(file);
+  char *all = calloc(count, VQ_SHA256_HEX);
+  vq_status status = all ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
+  for (size_t i = 0; i < count && !status; i++) {
+    status = vq_sha256_file(vq_checkpoint_file(file, (int)i, NULL), all + i * VQ_SHA256_HEX);
+    if (i + 1 < count)
+      all[(i + 1) * VQ_SHA256_HEX - 1] = ' ';
+  }
+  vq_checkpoint_close(file);
+  if (status)
+    free(all);
+  else
+    *out = all;
+  return status;
+}
+
+/* Whether the file that is named, or lies beside the converted one under the recorded name, is what that was made from. */
+static vq_status check_source(json_t *d, const inspect_options *o, const char *path)
+{
+  const char *name = text_of(d, "source"), *slash = strrchr(path, '/');
+  size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+  char *beside = malloc(folder + strlen(name) + 1), *hashes;
+  if (!beside)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a path");
+  memcpy(beside, path, folder);
+  strcpy(beside + folder, name);
+  const char *source = o->source ? o->source : beside;
+  vq_status status = VQ_OK;
+  if (o->source || (strcmp(beside, path) && !access(beside, R_OK))) {
+    status = hashes_of(&hashes, source);
+    if (!status) {
+      bool same = !strcmp(hashes, text_of(d, "source_sha256"));
+      json_object_set_new(d, "source_check", json_sprintf(same ? "right: %s is what it was made from" : "wrong: %s is another file", source));
+      free(hashes);
+    }
+  }
+  free(beside);
+  return status;
 }
 
 /* All that is known of a file, as JSON; a network is described where there is one. */
@@ -116,12 +164,16 @@ static vq_status describe(json_t **out, const inspect_options *o, const char *pa
     if (vq_network_is_ours(net) && value && value->kind == VQ_VALUE_TEXT)
       json_object_set_new(d, recorded[i], json_string(value->text));
   }
-  if (o->verify && json_object_get(d, "source_sha256"))
+  if (o->verify && json_object_get(d, "source_sha256")) {
     json_object_set_new(d, "source_verdict", json_string(verdict(text_of(d, "source"), text_of(d, "source_sha256"))));
+    status = check_source(d, o, path);
+  } else if (o->source) {
+    status = vq_fail(VQ_ERR_ARGUMENT, "--source is for a converted file and with --verify");
+  }
   free(config);
   free(merges);
   vq_network_close(net);
-  return VQ_OK;
+  return status;
 }
 
 static void print_list(const char *title, const json_t *list)
@@ -177,6 +229,8 @@ static void print(const json_t *d, const vq_checkpoint *file)
       printf("%-12s %s\n%-12s %s\n", "made from", text_of(d, "source"), "", text_of(d, "source_sha256"));
     if (*text_of(d, "source_verdict"))
       printf("%-12s %s\n", "", text_of(d, "source_verdict"));
+    if (*text_of(d, "source_check"))
+      printf("%-12s %s\n", "", text_of(d, "source_check"));
   }
   for (int i = 0; file && i < vq_checkpoint_count(file); i++) {
     const vq_file_tensor *x = vq_checkpoint_at(file, i);
@@ -202,11 +256,11 @@ static vq_status inspect(const inspect_options *o, const char *name)
   } else if (!status && !(status = o->tensors ? vq_checkpoint_open(&file, path) : VQ_OK)) {
     print(found, file);
   }
-  bool wrong = !strncmp(text_of(found, "source_verdict"), "wrong", 5);
+  bool wrong = !strncmp(text_of(found, "source_verdict"), "wrong", 5) || !strncmp(text_of(found, "source_check"), "wrong", 5);
   for (size_t i = 0; !status && i < json_array_size(json_object_get(found, "files")); i++)
     wrong |= !strncmp(text_of(json_array_get(json_object_get(found, "files"), i), "verdict"), "wrong", 5);
   if (wrong)
-    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256, or that of what it was made from, is not the published one", path);
+    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256, or that of what it was made from, is not the published or the recorded one", path);
   vq_checkpoint_close(file);
   json_decref(found);
   free(path);
@@ -221,7 +275,10 @@ static int run(const command *c, int argc, char **argv)
   const option table[] = {
       {0, "tensors", NULL, set_flag, &o.tensors, "every tensor: type, shape, name"},
       {0, "json", NULL, set_flag, &o.json, "as JSON"},
-      {0, "verify", NULL, set_flag, &o.verify, "compare the file's SHA-256 with the published one, if that is known"},
+      {0, "verify", NULL, set_flag, &o.verify,
+       "compare the file's SHA-256 with the published one, if that is known, and of a converted file the recorded one with what it was made from, if "
+       "that is there"},
+      {0, "source", "FILE", set_text, &o.source, "what a converted file was made from", "beside it"},
       OPTION_CONFIG(&o.network),
       OPTION_VOCAB(&o.network),
   };
