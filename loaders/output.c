@@ -1,9 +1,10 @@
-/* output.c -- a temporary file beside the target, flushed, synced and renamed. */
-#define _XOPEN_SOURCE 700 /* realpath, fsync */
+/* output.c -- a file without a name, or a temporary one, beside the target: flushed, synced, named and renamed. */
+#define _GNU_SOURCE /* realpath, fsync; O_TMPFILE where there is that */
 #include "loaders/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@ struct vq_output {
   uint64_t bytes;  /* that were given to vq_output_write */
   char *path;      /* as the caller gave it, for messages */
   char *target;    /* the file that is replaced: the path with its links followed */
-  char *temporary; /* in the target's folder; NULL until it exists */
+  char *temporary; /* in the target's folder; NULL: it has no name yet */
 };
 
 static const char *advice(int error)
@@ -79,28 +80,97 @@ static vq_status find_target(vq_output *out)
   return out->target ? VQ_OK : cannot_write(out->path, errno);
 }
 
-/* Creates a file that was not there before in the target's folder; its permissions are what umask leaves. */
-static vq_status create_temporary(vq_output *out)
+/* Where the target's name begins in its path: what is before it, if anything, is its folder with a slash. */
+static size_t folder_of(const vq_output *out)
 {
   const char *slash = strrchr(out->target, '/');
-  int folder = slash ? (int)(slash - out->target) + 1 : 0, fd = -1;
-  size_t room = (size_t)folder + 64;
+  return slash ? (size_t)(slash - out->target) + 1 : 0;
+}
+
+/* Calls `make` with names in the target's folder until one is free, and keeps that. Returns what `make` does; < 0: errno tells. */
+static int make_temporary(vq_output *out, int (*make)(const char *name, int fd), int fd)
+{
+  size_t folder = folder_of(out), room = folder + 64;
   char *name = malloc(room);
-  if (!name)
-    return cannot_write(out->path, ENOMEM);
-  for (int attempt = 0; attempt < ATTEMPTS && fd < 0; attempt++) {
+  int made = -1;
+  for (int attempt = 0; name && attempt < ATTEMPTS && made < 0; attempt++) {
     struct timespec now = {0};
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(name, room, "%.*s.vqgen-%ld-%09ld.tmp", folder, out->target, (long)getpid(), now.tv_nsec);
-    fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno != EEXIST)
+    snprintf(name, room, "%.*s.vqgen-%ld-%09ld.tmp", (int)folder, out->target, (long)getpid(), now.tv_nsec);
+    made = make(name, fd);
+    if (made < 0 && errno != EEXIST)
       break;
   }
-  if (fd < 0) {
+  if (made >= 0) {
+    out->temporary = name;
+  } else {
+    int error = name ? errno : ENOMEM;
     free(name);
-    return cannot_write(out->path, errno);
+    errno = error;
   }
-  out->temporary = name;
+  return made;
+}
+
+static int make_named(const char *name, int fd)
+{
+  (void)fd;
+  return open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+#ifdef O_TMPFILE
+
+static void path_of(char path[32], int fd)
+{
+  snprintf(path, 32, "/proc/self/fd/%d", fd);
+}
+
+/* A file without a name, of which nothing is left when the program is killed; -1: there is no such thing here. */
+static int open_nameless(const vq_output *out)
+{
+  size_t folder = folder_of(out);
+  char *path = folder ? strndup(out->target, folder) : strdup("."), link[32];
+  int fd = path ? open(path, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+  free(path);
+  if (fd < 0)
+    return -1;
+  path_of(link, fd);
+  if (access(link, F_OK)) { /* it could not be given a name */
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+static int give_name(const char *name, int fd)
+{
+  char link[32];
+  path_of(link, fd);
+  return linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+}
+
+#else
+
+static int open_nameless(const vq_output *out)
+{
+  (void)out;
+  return -1;
+}
+
+static int give_name(const char *name, int fd)
+{
+  (void)name, (void)fd;
+  errno = ENOSYS;
+  return -1;
+}
+
+#endif
+
+/* Creates a file in the target's folder, without a name where that can be; its permissions are what umask leaves. */
+static vq_status create_temporary(vq_output *out, bool named)
+{
+  int fd = named ? -1 : open_nameless(out);
+  if (fd < 0 && (fd = make_temporary(out, make_named, -1)) < 0)
+    return cannot_write(out->path, errno);
   out->stream = fdopen(fd, "wb");
   if (!out->stream) {
     int error = errno;
@@ -110,7 +180,7 @@ static vq_status create_temporary(vq_output *out)
   return VQ_OK;
 }
 
-vq_status vq_output_open(vq_output **out, const char *path)
+static vq_status open_output(vq_output **out, const char *path, bool named)
 {
   vq_output *o = NULL;
   vq_status status;
@@ -124,13 +194,23 @@ vq_status vq_output_open(vq_output **out, const char *path)
   }
   status = find_target(o);
   if (!status)
-    status = create_temporary(o);
+    status = create_temporary(o, named);
   if (status) {
     release(o);
     return status;
   }
   *out = o;
   return VQ_OK;
+}
+
+vq_status vq_output_open(vq_output **out, const char *path)
+{
+  return open_output(out, path, false);
+}
+
+vq_status vq_output_open_named(vq_output **out, const char *path)
+{
+  return open_output(out, path, true);
 }
 
 void vq_output_write(vq_output *out, const void *data, size_t bytes)
@@ -170,6 +250,8 @@ vq_status vq_output_commit(vq_output *out)
   if (!error && ferror(stream)) /* a write through vq_output_stream() failed; its errno is long gone */
     error = EIO;
   if (!error && fsync(fileno(stream)))
+    error = errno;
+  if (!error && !out->temporary && make_temporary(out, give_name, fileno(stream)) < 0)
     error = errno;
   out->stream = NULL;
   if (fclose(stream) && !error)

@@ -1,8 +1,9 @@
 /* output.h -- files that are written whole or not at all.
  *
- * What is written goes to a temporary file in the folder of the path and takes the path's name only once every byte
- * is on the disk: a crash, a full disk or an interrupt leaves the old file as it was, or none. Through a link the file
- * that it points to is replaced. What exists must be a plain file and not write-protected.
+ * What is written goes to a file without a name in the folder of the path, or to a temporary one where there is no such thing,
+ * and takes the path's name only once every byte is on the disk: a crash, a full disk or an interrupt leaves the old file as it
+ * was, or none, and no pieces. Through a link the file that it points to is replaced. What exists must be a plain file and not
+ * write-protected.
  *
  *     vq_output *out;
  *     VQ_TRY(vq_output_open(&out, path));
@@ -22,6 +23,9 @@ typedef struct vq_output vq_output;
 
 /* Starts a file that is to become `path`. It ends with exactly one commit or abandon. VQ_ERR_WRITE */
 vq_status vq_output_open(vq_output **out, const char *path);
+
+/* The same as where no file can be without a name: for the tests. */
+vq_status vq_output_open_named(vq_output **out, const char *path);
 
 /* Appends bytes. The first failure is kept and commit reports it: callers need not check. */
 void vq_output_write(vq_output *out, const void *data, size_t bytes);

@@ -1,4 +1,5 @@
 /* test_output.c -- a file is written whole or not at all. */
+#define _GNU_SOURCE /* O_TMPFILE */
 #include "tests/scratch.h"
 
 #include "loaders/output.h"
@@ -7,6 +8,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 TestSuite(output, .init = scratch_create, .fini = scratch_remove);
 
@@ -18,12 +21,26 @@ static void expect_content(const char *path, const char *want)
   free(got);
 }
 
-static vq_status write_text(const char *path, const char *text)
+static vq_status write_text_by(vq_status (*open_by)(vq_output **, const char *), const char *path, const char *text)
 {
   vq_output *out;
-  VQ_TRY(vq_output_open(&out, path));
+  VQ_TRY(open_by(&out, path));
   vq_output_write(out, text, strlen(text));
   return vq_output_commit(out);
+}
+
+static vq_status write_text(const char *path, const char *text)
+{
+  return write_text_by(vq_output_open, path, text);
+}
+
+/* Where no file can be without a name. */
+Test(output, by_a_temporary_name)
+{
+  put_file(in_scratch("a"), "old", 3);
+  expect_ok(write_text_by(vq_output_open_named, in_scratch("a"), "new"));
+  expect_content(in_scratch("a"), "new");
+  cr_expect_eq(scratch_entries(), 1);
 }
 
 Test(output, appears_on_commit_alone)
@@ -43,12 +60,38 @@ Test(output, appears_on_commit_alone)
 
 Test(output, abandon_leaves_nothing)
 {
-  vq_output *out;
-  expect_ok(vq_output_open(&out, in_scratch("a")));
+  for (int named = 0; named < 2; named++) {
+    vq_output *out;
+    expect_ok((named ? vq_output_open_named : vq_output_open)(&out, in_scratch("a")));
+    cr_expect_leq(scratch_entries(), 1);
+    vq_output_abandon(out);
+    vq_output_abandon(NULL);
+    cr_expect_eq(scratch_entries(), 0);
+  }
+}
+
+/* A program that is killed in the middle, where the folder's disk has files without names. */
+Test(output, killed_leaves_nothing)
+{
+  int fd = open(scratch, O_TMPFILE | O_WRONLY, 0666);
+  if (fd < 0)
+    skip_test("no files without names in %s", scratch);
+  close(fd);
+  put_file(in_scratch("a"), "old", 3);
+  pid_t child = fork();
+  if (!child) {
+    vq_output *out;
+    if (!vq_output_open(&out, in_scratch("a"))) {
+      vq_output_write(out, "half", 4);
+      vq_output_sync(out);
+      kill(getpid(), SIGKILL);
+    }
+    _exit(1);
+  }
+  int status;
+  cr_assert(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
   cr_expect_eq(scratch_entries(), 1);
-  vq_output_abandon(out);
-  vq_output_abandon(NULL);
-  cr_expect_eq(scratch_entries(), 0);
+  expect_content(in_scratch("a"), "old");
 }
 
 Test(output, check_leaves_nothing)
