@@ -16,9 +16,10 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#define LAYOUTS   VQ_SOURCE_ROOT "/tests/data/layouts/"
-#define REFERENCE VQ_SOURCE_ROOT "/tests/data/reference/"
-#define MERGES    VQ_SOURCE_ROOT "/tests/data/bpe_544_merges.txt"
+#define LAYOUTS    VQ_SOURCE_ROOT "/tests/data/layouts/"
+#define REFERENCE  VQ_SOURCE_ROOT "/tests/data/reference/"
+#define MERGES     VQ_SOURCE_ROOT "/tests/data/bpe_544_merges.txt"
+#define VOCABULARY VQ_SOURCE_ROOT "/tests/data/vocab_544.json" /* the same */
 
 static const struct published {
   const char *path, *expected, *family;
@@ -519,37 +520,24 @@ static void expect_bad_merges(const char *path, int count, const char *word)
 /* A vocab.json has words only; they tell the merges, which are those of the other forms. */
 static void expect_words(void)
 {
-  json_t *words = json_object();
-  size_t bytes, number = 512;
-  char name[16], *merges = (char *)get_file(MERGES, &bytes), *want;
-  for (int i = 0; i < 512; i++) { /* letters: their names do not matter */
-    snprintf(name, sizeof name, "#%d", i);
-    json_object_set_new(words, name, json_integer(i));
-  }
-  for (char *line = strtok(merges, "\n"); line; line = strtok(NULL, "\n")) {
-    char *space = strchr(line, ' ');
-    if (line[0] == '#' || line[0] == '"')
-      continue;
-    memmove(space, space + 1, strlen(space));
-    json_object_set_new(words, line, json_integer((json_int_t)number++));
-  }
-  json_object_set_new(words, "<|startoftext|>", json_integer((json_int_t)number));
-  json_object_set_new(words, "<|endoftext|>", json_integer((json_int_t)number + 1));
-  cr_assert(!json_dump_file(words, in_scratch("vocab.json"), 0));
-  cr_assert(!vq_vocabulary_read(&want, &bytes, MERGES, 0) && number == 542);
-  expect_merges(in_scratch("vocab.json"), 30, want);
+  size_t bytes, number = 542;
+  json_t *words = json_load_file(VOCABULARY, 0, NULL);
+  char *want;
+  cr_assert(words && !vq_vocabulary_read(&want, &bytes, MERGES, 0), "%s", vq_error_message());
+  expect_merges(VOCABULARY, 0, want);
+  expect_merges(VOCABULARY, 30, want);
   /* A number twice; a word that is made of none before it. */
-  json_object_set_new(words, "#7", json_integer(8));
+  json_t *letter = json_incref(json_object_get(words, "a"));
+  json_object_set_new(words, "a", json_integer(8));
   cr_assert(!json_dump_file(words, in_scratch("twice.json"), 0));
   expect_bad_merges(in_scratch("twice.json"), 0, "each of which one word has");
-  json_object_set_new(words, "#7", json_integer(7));
+  json_object_set_new(words, "a", letter);
   json_object_set_new(words, "zzzz", json_integer((json_int_t)number));
   json_object_set_new(words, "<|startoftext|>", json_integer((json_int_t)number + 1));
   json_object_set_new(words, "<|endoftext|>", json_integer((json_int_t)number + 2));
   cr_assert(!json_dump_file(words, in_scratch("strange.json"), 0));
   expect_bad_merges(in_scratch("strange.json"), 0, "not merged of two words");
   json_decref(words);
-  free(merges);
   free(want);
 }
 

@@ -12,13 +12,16 @@ Needs transformers, open_clip, torch, safetensors; the files in tests/data were 
 """
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import open_clip
 import torch
 import transformers
 import yaml
+from tokenizers.models import BPE
 
+from bpe import Tokeniser
 from models import VQGAN, Named
 
 WIDTH, LAYERS, PATCH, SIDE, EMBED, WORDS, CONTEXT = 32, 1, 8, 16, 16, 544, 16
@@ -147,12 +150,23 @@ def taming(root):
         "made_with": {"torch": torch.__version__}, "decode": last(model.decode(z)), "encode": last(model.encode(picture))}))
 
 
+def vocabulary(root):
+    """vocab.json as Hugging Face's tokenizers write it, of the merges in tests/data/bpe_544_merges.txt: beside these."""
+    merges = root.parent.joinpath("bpe_544_merges.txt").read_text().splitlines()
+    words = Tokeniser(merges).ids
+    words.update({"<|startoftext|>": len(words), "<|endoftext|>": len(words) + 1})
+    with tempfile.TemporaryDirectory() as folder:
+        BPE(words, [tuple(m.split(" ")) for m in merges], end_of_word_suffix="</w>").save(folder)
+        Path(folder, "vocab.json").rename(root.parent / "vocab_544.json")
+
+
 def main():
     root = Path(sys.argv[1])
     hugging_face(root)
     open_clip_files(root)
     openai(root)
     taming(root)
+    vocabulary(root)
     for path in sorted(root.rglob("*")):
         if path.is_file():
             print(path.relative_to(root), path.stat().st_size)
