@@ -59,6 +59,10 @@ Test(checkpoint_damage, other_files)
     put_file(path, others[i].bytes, others[i].n);
     expect_error(vq_checkpoint_open(&c, path), VQ_ERR_FORMAT, path, others[i].words);
   }
+  char tar[512] = "checkpoint";
+  memcpy(tar + 257, "ustar", 5);
+  put_file(in_scratch("a.pt"), tar, sizeof tar);
+  expect_error(vq_checkpoint_open(&c, in_scratch("a.pt")), VQ_ERR_FORMAT, "a tar archive; unpack it first");
   expect_error(vq_checkpoint_open(&c, in_scratch("none.ckpt")), VQ_ERR_FILE, "none.ckpt", "check the spelling");
   expect_error(vq_checkpoint_open(&c, NULL), VQ_ERR_FILE, "no name");
   expect_error(vq_checkpoint_open(&c, scratch), VQ_ERR_FILE, scratch, "model.safetensors");
