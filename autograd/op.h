@@ -8,7 +8,7 @@
 
 #include "autograd/device.h"
 
-#define VQ_IN 6 /* most inputs of an op */
+#define VQ_IN 7 /* most inputs of an op */
 
 enum { VQ_FORWARD, VQ_BACKWARD }; /* vq_tensor.prepared */
 

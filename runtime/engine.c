@@ -19,6 +19,7 @@ struct vq_engine {
   vq_clip *clip;
   vq_cutouts *cutouts;
   vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and the optimizer's state */
+  vq_tensor *past;       /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel; NULL: z may leave it */
   vq_tensor *par;        /* what of the optimizer changes with the step */
   vq_tensor *uniform;    /* [1,h,w]: the step's draws of codes; NULL: z has no logits */
@@ -105,6 +106,8 @@ static vq_status build(vq_engine *e)
   VQ_TRY(zeros(&e->z, e->device, 4, z_dim, true));
   VQ_TRY(zeros(&e->m, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->v, e->device, 4, z_dim, false));
+  if (c->optimizer == VQ_DIFFGRAD)
+    VQ_TRY(zeros(&e->past, e->device, 4, z_dim, false));
   VQ_TRY(zeros(&e->par, e->device, 1, &parameters, false));
   if (c->latent == VQ_LATENT_LOGITS)
     VQ_TRY(zeros(&e->uniform, e->device, 3, z_dim, false));
@@ -245,6 +248,8 @@ vq_status vq_engine_restart_optimizer(vq_engine *e)
   vq_status status = vq_tensor_write(e->device, e->m, nothing);
   if (!status)
     status = vq_tensor_write(e->device, e->v, nothing);
+  if (!status && e->past)
+    status = vq_tensor_write(e->device, e->past, nothing);
   free(nothing);
   e->updates = 0;
   return status;
@@ -290,6 +295,8 @@ vq_status vq_engine_get_state(vq_engine *e, vq_engine_state *s)
     memcpy(s->average, e->average, (size_t)vq_count(e->z) * sizeof *e->average);
   VQ_TRY(vq_tensor_read(e->device, e->z, s->z));
   VQ_TRY(vq_tensor_read(e->device, e->m, s->m));
+  if (e->past)
+    VQ_TRY(vq_tensor_read(e->device, e->past, s->past));
   return vq_tensor_read(e->device, e->v, s->v);
 }
 
@@ -301,6 +308,8 @@ vq_status vq_engine_set_state(vq_engine *e, const vq_engine_state *s)
     memcpy(e->average, s->average, (size_t)vq_count(e->z) * sizeof *e->average);
   VQ_TRY(vq_tensor_write(e->device, e->z, s->z));
   VQ_TRY(vq_tensor_write(e->device, e->m, s->m));
+  if (e->past)
+    VQ_TRY(vq_tensor_write(e->device, e->past, s->past));
   return vq_tensor_write(e->device, e->v, s->v);
 }
 
@@ -499,15 +508,25 @@ static double now(void)
   return (double)ts.tv_sec + 1e-9 * (double)ts.tv_nsec;
 }
 
+/* Which of optimiser.h's an optimizer is that is not Adam. */
+static vq_optimiser kind_of(vq_optimizer optimizer)
+{
+  return (vq_optimiser)(optimizer - VQ_ADAMW);
+}
+
+/* The order is the same in both. */
+_Static_assert(VQ_ADAMW - VQ_ADAM == 1 && (int)VQ_ADAMP - (int)VQ_ADAMW == (int)VQ_OPTIMISER_ADAMP, "optimizers");
+
 /* The update is not on the tape, so who watches is told of it here. */
 static vq_status tell_update(vq_engine *e, double start)
 {
-  const vq_attr none = {{0}, {0}};
+  bool adam = e->config.optimizer == VQ_ADAM;
+  const vq_attr attr = {.i = {adam ? 0 : kind_of(e->config.optimizer)}};
   const vq_call call = {
-      .device = e->device, .attr = &none, .in = {e->z, e->m, e->v, e->par, e->low, e->high}, .out = e->z};
+      .device = e->device, .attr = &attr, .in = {e->z, e->m, e->v, e->par, e->low, e->high, e->past}, .out = e->z};
   if (e->device->backend->wait && !e->device->plan)
     VQ_TRY(e->device->backend->wait(e->device));
-  e->watch(e->watch_user, &vq_op_adam_clamp, &call, false, now() - start);
+  e->watch(e->watch_user, adam ? &vq_op_adam_clamp : &vq_op_optimise, &call, false, now() - start);
   return VQ_OK;
 }
 
@@ -515,24 +534,20 @@ static vq_status update(vq_engine *e, double lr)
 {
   vq_real par[3];
   const vq_engine_config *c = &e->config;
-  vq_optimiser kind = (vq_optimiser)(c->optimizer - VQ_ADAMW); /* of those that are not Adam */
   if (c->optimizer == VQ_ADAM)
     vq_adam_parameters(par, lr, ++e->updates);
   else
-    vq_optimiser_parameters(par, kind, lr, c->weight_decay, ++e->updates);
+    vq_optimiser_parameters(par, kind_of(c->optimizer), lr, c->weight_decay, ++e->updates);
   VQ_TRY(vq_tensor_write(e->device, e->par, par));
   double start = e->watch ? now() : 0;
   if (c->optimizer == VQ_ADAM)
     VQ_TRY(vq_adam_clamp(e->device, e->z, e->m, e->v, e->par, e->low, e->high));
   else
-    VQ_TRY(vq_optimise(e->device, kind, e->z, e->m, e->v, e->par, e->low, e->high));
+    VQ_TRY(vq_optimise(e->device, kind_of(c->optimizer), e->z, e->m, e->v, e->par, e->low, e->high, e->past));
   if (e->watch)
     VQ_TRY(tell_update(e, start));
   return average_z(e);
 }
-
-/* The order is the same in both. */
-_Static_assert(VQ_ADAMW - VQ_ADAM == 1 && (int)VQ_RADAM - (int)VQ_ADAMW == (int)VQ_OPTIMISER_RADAM, "optimizers");
 
 static vq_status finish(vq_engine *e, vq_status status)
 {

@@ -71,6 +71,7 @@ vq_status vq_engine_get_z(vq_engine *engine, vq_real *z);
 typedef struct vq_engine_state {
   int64_t updates; /* since the optimizer began */
   vq_real *z, *m, *v;
+  vq_real *past;    /* NULL but for diffgrad: the gradient before */
   vq_real *average; /* NULL without an ema: the weighted sum of all z so far, of which there were */
   int64_t averaged; /* so many */
 } vq_engine_state;

@@ -133,7 +133,7 @@ static const vq_field fields[] = {
     {"seed", VQ_FIELD_SEED, AT(seed), .title = "the seed"},
     {"lr", VQ_FIELD_REAL, AT(lr), .most = 1000, .title = "the learning rate"},
     {"lr_schedule", VQ_FIELD_OWN, .title = "the schedule", .read = read_schedule, .write = write_schedule},
-    {"optimizer", VQ_FIELD_CHOICE, AT(optimizer), .choices = "adam|adamw|adagrad|adamax|rmsprop|radam", .title = "the optimizer"},
+    {"optimizer", VQ_FIELD_CHOICE, AT(optimizer), .choices = "adam|adamw|adagrad|adamax|rmsprop|radam|diffgrad|adamp", .title = "the optimizer"},
     {"weight_decay", VQ_FIELD_REAL, AT(weight_decay), .most = 100, .title = "the weight decay"},
     {"latent", VQ_FIELD_CHOICE, AT(latent), .choices = "z|logits", .title = "what is moved"},
     {"z_clamp", VQ_FIELD_FLAG, AT(z_clamp), .title = "the clamp of z"},

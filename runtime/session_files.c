@@ -169,6 +169,7 @@ static vq_status make_snapshot(vq_session *s, vq_snapshot *snapshot)
                             .w = s->w,
                             .channels = vq_engine_channels(s->engine),
                             .logits = s->settings.latent == VQ_LATENT_LOGITS,
+                            .past = s->settings.optimizer == VQ_DIFFGRAD,
                             .average = s->settings.ema > 0};
   VQ_TRY(vq_snapshot_create(snapshot));
   VQ_TRY(describe(s, s->step, &snapshot->record));
@@ -254,7 +255,8 @@ static vq_status take_up(vq_session *s, const vq_snapshot *snapshot)
   vq_record_free(record);
   VQ_TRY(status);
   if (snapshot->h != s->h || snapshot->w != s->w || snapshot->channels != vq_engine_channels(s->engine) ||
-      snapshot->logits != (s->settings.latent == VQ_LATENT_LOGITS) || snapshot->average != (s->settings.ema > 0))
+      snapshot->logits != (s->settings.latent == VQ_LATENT_LOGITS) ||
+      snapshot->past != (s->settings.optimizer == VQ_DIFFGRAD) || snapshot->average != (s->settings.ema > 0))
     return vq_fail(VQ_ERR_FORMAT, "its arrays are not those of its settings");
   s->step = snapshot->step;
   return vq_engine_set_state(s->engine, &snapshot->state);

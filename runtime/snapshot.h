@@ -1,7 +1,7 @@
 /* snapshot.h -- a run's state as a safetensors file:
  *
  *   z, adam_m, adam_v   [1,C,h,w], PyTorch's layout: z alone is also a start, for --init. In the place of z, logits, if it has those;
- *                       m and v of whichever optimizer; and average, if pictures show one
+ *                       m and v of whichever optimizer; past, diffgrad's third; and average, if pictures show one
  *   metadata            kind "snapshot"; record (record.h); step; updates, of the optimizer; averaged; note, the caller's
  */
 #ifndef VQ_RUNTIME_SNAPSHOT_H
@@ -11,8 +11,8 @@
 
 typedef struct vq_snapshot {
   int h, w, channels;
-  bool logits, average;  /* there are */
-  vq_engine_state state; /* [h,w,C], the engine's layout */
+  bool logits, past, average; /* there are */
+  vq_engine_state state;      /* [h,w,C], the engine's layout */
   int64_t step;
   char *record, *note; /* owned; note may be NULL */
 } vq_snapshot;

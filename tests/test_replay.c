@@ -47,6 +47,8 @@ static const char *const runs[][20] = {
     {"a cat", "-n", "3", "--optimizer", "Adagrad", "--z-clamp", "no"},
     {"a cat", "-n", "3", "--optimizer", "adamax", "--ema", "0.9"},
     {"a cat", "-n", "7", "--optimizer", "radam", "--init-weight", "zero:1.5", "--init-drop", "2:2"},
+    {"a cat", "-n", "3", "--optimizer", "DiffGrad"},
+    {"a cat", "-n", "3", "--optimizer", "adamp", "--z-clamp", "no"},
     {"a cat", "-n", "3", "--optimizer", "rmsprop", "--latent", "logits", "--init", "random", "--seed", "7"},
 };
 
@@ -254,6 +256,8 @@ static const char *const carried[][12] = {
     {"--optimizer", "adamax", "--z-clamp", "no"},
     {"--optimizer", "rmsprop", "--ema", "0.8"},
     {"--optimizer", "radam"},
+    {"--optimizer", "diffgrad"},
+    {"--optimizer", "adamp"},
     {"--init-weight", "zero:1.5", "--init-drop", "2:3", "--lr", "0.5"},
     {"--init-weight", "start:1.5", "--init-drop", "4:1"},
     {"--latent", "logits", "--init", "random", "--ema", "0.5"},

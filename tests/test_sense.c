@@ -26,7 +26,7 @@ Test(sense, contradictions_have_a_sentence_each)
       {{"a", "--init-drop", "5:2"}, "nothing holds it"},
       {{"a", "--init-drop", "5:2", "--init-weight", "zero-decay:1"}, "falls by itself"},
       {{"a", "--init-drop", "5"}, "EVERY:TIMES"},
-      {{"a", "--optimizer", "adamp"}, "is none of adam|"},
+      {{"a", "--optimizer", "adadelta"}, "is none of adam|"},
       {{"a", "--ema", "1"}, "0.999999"},
       {{"a", "--snapshot-every", "5"}, "no snapshot is asked for"},
       {{"a", "--video-every", "5"}, "none is asked for"},

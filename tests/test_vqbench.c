@@ -234,6 +234,51 @@ Test(vqbench, counts_are_those_of_the_step)
   bench_list_free(&list);
 }
 
+typedef struct update_seen {
+  const vq_op *op;
+  int64_t kind, inputs, times;
+} update_seen;
+
+static void see_update(void *user, const vq_op *op, const vq_call *call, bool backward, double seconds)
+{
+  update_seen *seen = user;
+  (void)seconds;
+  if (backward || !bench_is_update(op))
+    return;
+  *seen = (update_seen){op, call->attr->i[0], 0, seen->times + 1};
+  for (int i = 0; i < VQ_IN; i++)
+    seen->inputs += call->in[i] != NULL;
+}
+
+/* Who watches is told which optimizer moved z, on a plan and in a run. */
+Test(vqbench, the_update_is_told_by_its_name)
+{
+  static const int64_t inputs[VQ_OPTIMISERS + 1] = {6, 6, 6, 6, 6, 6, 7, 6}; /* z, its state, what changes, the range; diffgrad's third */
+  bench_step step = {BENCH_TINY, BENCH_TINY, 32, 16, 9};
+  for (int optimizer = VQ_ADAM; optimizer <= VQ_ADAMP; optimizer++) {
+    vq_engine_config config;
+    vq_engine *engine;
+    vq_findings findings = {.tv_loss = 0};
+    int32_t boxes[9 * 3] = {0};
+    update_seen planned = {.times = 0}, run = {.times = 0};
+    bench_step_config(&config, &step);
+    config.optimizer = (vq_optimizer)optimizer;
+    for (int i = 0; i < 9; i++)
+      boxes[3 * i + 2] = config.box_most;
+    expect_ok(vq_engine_record(&config, VQ_ON_CPU(1), see_update, &planned));
+    expect_ok(vq_engine_create(&engine, &config, VQ_ON_CPU(1)));
+    vq_engine_watch(engine, see_update, &run);
+    expect_ok(vq_engine_step(engine, boxes, 0.1, &findings));
+    vq_engine_free(engine);
+    const update_seen *seen[] = {&planned, &run};
+    for (int i = 0; i < 2; i++)
+      cr_expect(seen[i]->times == 1 && seen[i]->op == (optimizer == VQ_ADAM ? &vq_op_adam_clamp : &vq_op_optimise) &&
+                    seen[i]->kind == (optimizer == VQ_ADAM ? 0 : optimizer - VQ_ADAMW) && seen[i]->inputs == inputs[optimizer],
+                "optimizer %d is told as %s %d, %d times, with %d inputs", optimizer, seen[i]->op ? seen[i]->op->name : "nothing",
+                (int)seen[i]->kind, (int)seen[i]->times, (int)seen[i]->inputs);
+  }
+}
+
 /* ---- the check itself is checked ---- */
 
 static vq_op planted; /* the oracle finds the right one by its name */

@@ -1,4 +1,4 @@
-"""Writes the golden files of the rows in tests/cases_vqgan.c. Needs torch.
+"""Writes the golden files of the rows in tests/cases_vqgan.c. Needs torch and torch_optimizer.
 
     python3 tests/compare/make_op_goldens_vqgan.py
 """
@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torch_optimizer
 
 import loop
 import tensorfile
@@ -196,7 +197,8 @@ def adam():
 
 
 def optimisers():
-    """Eight updates of each of torch.optim's: for tests/test_vqgan_rooms.c. Every other one is clamped, so that both are seen."""
+    """Eight updates of each of torch.optim's, and of torch_optimizer's: for tests/test_vqgan_rooms.c. Every other one is clamped, so that
+    both are seen. AdamP has gradients of its own, of which every other one is at right angles to z."""
     n = Draws("optimisers").normal
     z, g, low, high = n(3, 4), n(8, 3, 4), n(4, mean=-1.5, spread=0.2), n(4, mean=1.5, spread=0.2)
     g[:, 0, 1] *= 1e-6  # where eps counts
@@ -207,16 +209,24 @@ def optimisers():
         "adamax": lambda x: torch.optim.Adamax([x], lr=0.3),
         "rmsprop": lambda x: torch.optim.RMSprop([x], lr=0.3),
         "radam": lambda x: torch.optim.RAdam([x], lr=0.3),
+        "diffgrad": lambda x: torch_optimizer.DiffGrad([x], lr=0.3, eps=1e-9, weight_decay=1e-9),
+        "adamp": lambda x: torch_optimizer.AdamP([x], lr=0.3),
     }.items()):
-        x, after = torch.from_numpy(z.copy()), []
+        x, after = torch.from_numpy(z.copy())[None], []  # one picture's, as the notebooks' z
         optimiser = make(x)
-        for gradient in g:
-            x.grad = torch.from_numpy(gradient)
+        seen = g.copy()
+        for t, gradient in enumerate(seen):
+            if name == "adamp" and t % 2 == 0:
+                at = x[0].numpy()
+                gradient[:] = (gradient - (gradient * at).sum() / (at * at).sum() * at).astype("f4")
+            x.grad = torch.from_numpy(gradient.copy())[None]  # DiffGrad writes into it
             optimiser.step()
             if k % 2:
                 x.copy_(torch.maximum(torch.minimum(x, torch.from_numpy(high)), torch.from_numpy(low)))
-            after.append(x.numpy().copy())
+            after.append(x[0].numpy().copy())
         arrays[name] = np.stack(after)
+        if name == "adamp":
+            arrays["g adamp"] = seen
     tensorfile.write(FOLDER.parent / "optimisers.safetensors", arrays, {"lr": "0.3", "decay": "0.05"})
 
 

@@ -89,20 +89,20 @@ static void expect_near(const std::vector<float> &x, const std::vector<float> &y
 #define UPDATES  6 /* reach radam's rectification */
 #define ADAM     VQ_OPTIMISERS
 
-/* z, m and v, one after the other, after UPDATES updates by adam_clamp (ADAM) or another optimiser, with gradients of very different
+/* z, m, v and past, one after the other, after UPDATES updates by adam_clamp (ADAM) or another optimiser, with gradients of very different
  * sizes. */
 static std::vector<float> updated(int kind, bool cuda, bool held)
 {
   const int64_t count = ROWS * CHANNELS;
   Engine on(cuda);
-  std::vector<float> zeros(count), low(CHANNELS), high(CHANNELS), all(3 * count);
+  std::vector<float> zeros(count), low(CHANNELS), high(CHANNELS), all(4 * count);
   for (int c = 0; c < CHANNELS; c++) {
     low[c] = -0.5f - 0.01f * (float)c;
     high[c] = 0.4f + 0.02f * (float)c;
   }
   vq_tensor *z = on.leaf({ROWS, CHANNELS}, normals(1, count, 0.5), true), *m = on.leaf({ROWS, CHANNELS}, zeros),
             *v = on.leaf({ROWS, CHANNELS}, zeros), *par = on.leaf({kind == ADAM ? 2 : 3}, {0, 0, 0}),
-            *l = held ? on.leaf({CHANNELS}, low) : NULL, *h = held ? on.leaf({CHANNELS}, high) : NULL;
+            *past = on.leaf({ROWS, CHANNELS}, zeros), *l = held ? on.leaf({CHANNELS}, low) : NULL, *h = held ? on.leaf({CHANNELS}, high) : NULL;
   vq_status status = vq_tape_status(on.tape);
   for (int t = 1; t <= UPDATES && !status; t++) {
     float changing[3];
@@ -110,16 +110,20 @@ static std::vector<float> updated(int kind, bool cuda, bool held)
       vq_adam_parameters(changing, 0.1, t);
     else
       vq_optimiser_parameters(changing, (vq_optimiser)kind, 0.1, 0.3, t);
+    std::vector<float> g = normals(100 + (uint32_t)t, count, pow(10, t - 4)), z0 = normals(1, count, 0.5);
+    if (kind == VQ_OPTIMISER_ADAMP && t == 1) /* at right angles to z, where it takes another step */
+      for (int64_t i = 0; i < count; i++)
+        g[i] = i == count - 1 ? 0 : i % 2 ? -z0[i - 1] : z0[i + 1];
     vq_grad_drop(on.tape, z);
-    status = vq_seed_with(on.tape, z, normals(100 + (uint32_t)t, count, pow(10, t - 4)).data());
+    status = vq_seed_with(on.tape, z, g.data());
     if (!status)
       status = vq_tensor_write(on.device, par, changing);
     if (!status)
       status = kind == ADAM ? vq_adam_clamp(on.device, z, m, v, par, l, h)
-                            : vq_optimise(on.device, (vq_optimiser)kind, z, m, v, par, l, h);
+                            : vq_optimise(on.device, (vq_optimiser)kind, z, m, v, par, l, h, kind == VQ_OPTIMISER_DIFFGRAD ? past : NULL);
   }
-  const vq_tensor *tensor[] = {z, m, v};
-  for (int i = 0; i < 3 && !status; i++)
+  const vq_tensor *tensor[] = {z, m, v, past};
+  for (int i = 0; i < 4 && !status; i++)
     status = vq_tensor_read(on.device, tensor[i], all.data() + i * count);
   expect(!status, "an update", vq_error_message());
   return all;
@@ -128,7 +132,7 @@ static std::vector<float> updated(int kind, bool cuda, bool held)
 /* In double on both sides: a contracted product differs in a double's last digit, so a float only where it lies on the edge of two. */
 static void test_updates()
 {
-  const char *name[] = {"adamw", "adagrad", "adamax", "rmsprop", "radam", "adam_clamp"};
+  const char *name[] = {"adamw", "adagrad", "adamax", "rmsprop", "radam", "diffgrad", "adamp", "adam_clamp"};
   for (int kind = 0; kind <= ADAM; kind++)
     for (int held = 0; held < 2; held++)
       expect_near(updated(kind, true, held), updated(kind, false, held), 1, name[kind]);

@@ -247,8 +247,10 @@ vq_status bench_call_read(bench_call *b, bench_result *result)
   *result = (bench_result){{0}, {0}};
   if (!b->backward)
     VQ_TRY(read_one(b, b->call.out, false, VQ_IN, result));
-  for (int i = 1; b->in_place && i <= 2; i++)
-    VQ_TRY(read_one(b, b->call.in[i], false, i, result));
+  static const int states[] = {1, 2, 6};
+  for (int i = 0; b->in_place && i < 3; i++)
+    if (b->call.in[states[i]])
+      VQ_TRY(read_one(b, b->call.in[states[i]], false, states[i], result));
   for (int i = 0; b->backward && i < VQ_IN; i++)
     if (b->call.wants >> i & 1)
       VQ_TRY(read_one(b, b->call.in[i], true, i, result));

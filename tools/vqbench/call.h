@@ -13,7 +13,7 @@ typedef struct bench_data {
   float *dy; /* and, for an optimiser, z's gradient */
 } bench_data;
 
-/* What a call gives: gradients by input, the output at [VQ_IN]; an optimiser: its moments in [1] and [2]. NULL: nothing there. */
+/* What a call gives: gradients by input, the output at [VQ_IN]; an optimiser: its own state in [1], [2] and [6]. NULL: nothing there. */
 typedef struct bench_result {
   int64_t count[VQ_IN + 1];
   double *value[VQ_IN + 1];

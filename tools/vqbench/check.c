@@ -54,7 +54,7 @@ static finding compare(const double *got, const double *want, int64_t count, dou
 static const char *name_of(int slot)
 {
   static const char *const names[] = {"gradient 0", "gradient 1", "gradient 2", "gradient 3",
-                                      "gradient 4", "gradient 5", "output"};
+                                      "gradient 4", "gradient 5", "gradient 6", "output"};
   return names[slot];
 }
 

@@ -135,7 +135,7 @@ static void fill_keys(int64_t rows, int32_t *key)
     vq_noise_key(key + 4 * j, 1, 1, (uint32_t)j);
 }
 
-/* z, m, v, what changes with the step, and the range. */
+/* z, m, v, what changes with the step, the range, and the gradient before. */
 static void fill_update(const bench_case *c, int i, int64_t count, uint64_t seed, float *host)
 {
   vq_real par[3] = {0};
@@ -149,7 +149,7 @@ static void fill_update(const bench_case *c, int i, int64_t count, uint64_t seed
       host[e] *= host[e];
     else if (i == 3)
       host[e] = (float)par[e];
-    else if (i > 3)
+    else if (i == 4 || i == 5)
       host[e] = i == 4 ? -2 : 2;
 }
 

@@ -338,9 +338,11 @@ static void record_optimisers(bench_recorder *r, vq_device *plan, vq_tape *t, co
   call.in[4] = weight(plan, t, 1, &C);
   call.in[5] = weight(plan, t, 1, &C);
   call.out = call.in[0];
+  vq_tensor *past = leaf(t, false, VQ_REAL, 4, dim);
   for (int kind = 0; kind < VQ_OPTIMISERS && !vq_tape_status(t); kind++) {
     const vq_attr attr = {.i = {kind}};
     call.attr = &attr;
+    call.in[6] = kind == VQ_OPTIMISER_DIFFGRAD ? past : NULL;
     bench_record(r, &vq_op_optimise, &call, false, 0);
   }
 }

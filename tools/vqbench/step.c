@@ -41,7 +41,7 @@ static part part_of(parts *p, const vq_op *op, bool backward)
 {
   if (op == &vq_op_nearest || op == &vq_op_quantise)
     return NEAREST;
-  if (op == &vq_op_adam_clamp)
+  if (bench_is_update(op))
     return ADAM;
   if (op == &vq_op_sphere)
     return LOSS;

@@ -134,7 +134,7 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
        .help = "tell every setting that the recipe makes, and stop"},
       FIELD(0, "lr", "X", "learning rate"),
       FIELD(0, "lr-schedule", "constant|linear:END|cosine:END", "constant, or falling to END after the last step"),
-      FIELD(0, "optimizer", "adam|adamw|adagrad|adamax|rmsprop|radam", "what moves z"),
+      FIELD(0, "optimizer", "adam|adamw|adagrad|adamax|rmsprop|radam|diffgrad|adamp", "what moves z"),
       FIELD(0, "weight-decay", "X", "adamw's"),
       FIELD(0, "latent", "z|logits",
             "what is moved: vectors, of which the nearest codes are decoded; or a logit of each code, by which "
