@@ -118,6 +118,46 @@ Test(recipes, explained_they_are_options, .init = scratch_create, .fini = scratc
   }
 }
 
+/* As a user would do it: what --explain tells, given as options, is taken, and makes the recipe's picture. */
+Test(recipes, explained_they_make_the_same_picture, .init = scratch_create, .fini = scratch_remove)
+{
+#define FEW TINY, "-s", "48x48", "--cutouts", "3", "-n", "2", "--seed", "7", "--metadata", "none"
+  int count;
+  const vq_recipe *recipe = vq_recipes(&count);
+  for (int i = 0; i < count; i++) {
+    said a = TOOL_OK("a red circle", FEW, "--recipe", recipe[i].name, "-o", "recipe.png"),
+         s = TOOL_OK("--recipe", recipe[i].name, "--explain", FEW);
+    const char *words[64] = {"a red circle", TINY, "-o", "options.png"};
+    int n = 0;
+    while (words[n])
+      n++;
+    for (char *line = strtok(s.out, "\n"); line; line = strtok(NULL, "\n")) {
+      char *space = strchr(line, ' '), *why = strstr(line, "    # ");
+      if (*line == '#')
+        continue;
+      if (why)
+        *why = 0;
+      cr_assert(n < 60 && !strchr(line, '\''), "%s", line);
+      words[n++] = line;
+      if (space) {
+        *space = 0;
+        words[n++] = space + 1;
+      }
+    }
+    said b = tool_ok(tool_run(NULL, words), recipe[i].name);
+    size_t x, y;
+    uint8_t *by_recipe = get_file(in_scratch("recipe.png"), &x), *by_options = get_file(in_scratch("options.png"), &y);
+    cr_expect(x == y && !memcmp(by_recipe, by_options, x), "%s: its options make another picture", recipe[i].name);
+    free(by_recipe);
+    free(by_options);
+    remove(in_scratch("recipe.png"));
+    remove(in_scratch("options.png"));
+    forget(&a);
+    forget(&b);
+    forget(&s);
+  }
+}
+
 /* ---- runs ---- */
 
 static void expect_same(const char *a, const char *b)

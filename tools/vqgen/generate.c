@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct run {
@@ -107,6 +108,39 @@ static vq_status find_snapshot(run *r)
   return r->note ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a snapshot's note");
 }
 
+/* Would both be written to one file, whatever it is called? */
+static bool same_file(const char *a, const char *b)
+{
+  const char *path[2] = {a, b}, *name[2];
+  struct stat folder[2];
+  for (int i = 0; i < 2; i++) {
+    char text[4096];
+    const char *slash = strrchr(path[i], '/');
+    name[i] = slash ? slash + 1 : path[i];
+    snprintf(text, sizeof text, "%.*s", slash ? (int)(slash + 1 - path[i]) : 1, slash ? path[i] : ".");
+    if (stat(text, &folder[i]))
+      return false; /* who opens it will say so */
+  }
+  return !strcmp(name[0], name[1]) && folder[0].st_dev == folder[1].st_dev && folder[0].st_ino == folder[1].st_ino;
+}
+
+/* Everything that is written has a file of its own. */
+static vq_status check_apart(const run *r)
+{
+  const request *a = &r->asked;
+  const struct {
+    const char *what, *path;
+  } file[] = {{"the picture", r->output.temporary ? NULL : r->output.path},
+              {"the picture on the way (--save-every)", r->beside},
+              {"--video", a->video},
+              {"--snapshot", a->snapshot}};
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < i; j++)
+      if (file[i].path && file[j].path && same_file(file[i].path, file[j].path))
+        return vq_fail(VQ_ERR_ARGUMENT, "%s would be written over by %s: both are %s", file[j].what, file[i].what, file[i].path);
+  return VQ_OK;
+}
+
 static vq_status prepare(run *r)
 {
   vq_settings *s = &r->asked.settings;
@@ -116,6 +150,7 @@ static vq_status prepare(run *r)
   VQ_TRY(find_output(r));
   VQ_TRY(find_beside(r));
   VQ_TRY(find_snapshot(r));
+  VQ_TRY(check_apart(r));
   VQ_TRY(vq_session_create(&r->session, s));
   VQ_TRY(request_prompts(&r->asked, r->session));
   vq_session_size(r->session, &s->width, &s->height);

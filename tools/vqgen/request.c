@@ -331,10 +331,11 @@ static void list_recipes(void)
     printf("%-12s %d  %s\n", recipe[i].name, recipe[i].version, recipe[i].summary);
 }
 
-/* A field's setting as the option that says it, or, where none says what it is, in a comment. */
+/* A field's setting as the option that says it, or, where none says what it is or it is of no account, in a comment. */
 static void print_setting(const request *r, const vq_field *field, const char *why)
 {
   char name[64], text[VQ_FIELD_BYTES];
+  bool says_nothing = request_moot(r, field->name) != NULL; /* given as an option it would be refused, and rightly */
   const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-";
   snprintf(name, sizeof name, "%s", field->name);
   for (char *c = name; *c; c++)
@@ -347,8 +348,8 @@ static void print_setting(const request *r, const vq_field *field, const char *w
   else if (!strcmp(name, "gumbel-noise"))
     printf("%s--gumbel-noise%s\n", strcmp(text, "yes") ? "# " : "", strcmp(text, "yes") ? "    no" : "");
   else
-    printf(text[strspn(text, plain)] ? "--%s '%s'%s%s\n" : "--%s %s%s%s\n", name, *text ? text : "none",
-           why ? "    # " : "", why ? why : "");
+    printf(text[strspn(text, plain)] ? "%s--%s '%s'%s%s\n" : "%s--%s %s%s%s\n", says_nothing ? "# " : "", name,
+           *text ? text : "none", says_nothing || !why ? "" : "    # ", says_nothing ? "    of no account here" : why ? why : "");
 }
 
 /* Every setting, as options that can be copied: what the recipe says, and what it leaves as networks and options have it. */

@@ -53,6 +53,9 @@ void request_clear(request *r);
 /* Has an option set that field? */
 bool request_given(const request *r, const char *field);
 
+/* Why that field's setting says nothing in such a run, as a sentence; NULL: it does say something. sense.c */
+const char *request_moot(const request *r, const char *field);
+
 /* Do the options contradict each other? VQ_ERR_ARGUMENT: a sentence on why. sense.c */
 vq_status request_check(const request *r);
 
