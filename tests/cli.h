@@ -1,10 +1,9 @@
-/* cli.h -- runs the tool in the test's scratch folder and keeps what it says. */
+/* cli.h -- runs the tool in the test's scratch folder and keeps what it says, and the pictures that it makes (gather.h). */
 #ifndef VQ_TESTS_CLI_H
 #define VQ_TESTS_CLI_H
 
-#include "tests/scratch.h"
+#include "tests/gather.h"
 
-#include <fcntl.h>
 #include <signal.h>
 
 /* Of the build: VQ_TEST_TOOL, the tool; VQ_SOURCE_ROOT, the tree with its data and networks. */
@@ -18,12 +17,19 @@ typedef struct said {
   char *out, *err; /* owned */
 } said;
 
+/* What the run that was begun last has, until it is waited for. */
+static const char *tool_words[64];
+static gather tool_before;
+
 /* Starts it with stdin, stdout and stderr on these files of the scratch folder (NULL: /dev/null). */
 static inline pid_t tool_start(const char *const *words, const char *in, const char *out, const char *err)
 {
   const char *argv[64] = {VQ_TEST_TOOL};
-  for (int i = 0; words[i]; i++)
-    argv[i + 1] = words[i];
+  int count = 0;
+  for (; words[count]; count++)
+    argv[count + 1] = tool_words[count] = words[count];
+  tool_words[count] = NULL;
+  tool_before = *scratch ? gather_look() : (gather){NULL, 0};
   pid_t child = fork();
   cr_assert(child >= 0);
   if (child)
@@ -44,6 +50,7 @@ static inline int tool_wait(pid_t child)
 {
   int status;
   cr_assert(waitpid(child, &status, 0) == child);
+  gather_new(&tool_before, __BASE_FILE__, tool_words);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
