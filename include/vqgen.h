@@ -78,7 +78,16 @@ typedef enum vq_pull {
 } vq_pull;
 
 /* What moves z; each with torch.optim's numbers. */
-typedef enum vq_optimizer { VQ_ADAM, VQ_ADAMW, VQ_ADAGRAD, VQ_ADAMAX, VQ_RMSPROP, VQ_RADAM, VQ_DIFFGRAD, VQ_ADAMP } vq_optimizer;
+typedef enum vq_optimizer {
+  VQ_ADAM,
+  VQ_ADAMW,
+  VQ_ADAGRAD,
+  VQ_ADAMAX,
+  VQ_RMSPROP,
+  VQ_RADAM,
+  VQ_DIFFGRAD,
+  VQ_ADAMP
+} vq_optimizer;
 
 /* What is moved: a vector for each position, of which the decoder is given the nearest codebook row; or a logit for each row at each
  * position, of which each step draws one by their softmax (Crowson's codebook sampling), and pictures show the likeliest. */

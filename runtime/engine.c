@@ -19,7 +19,7 @@ struct vq_engine {
   vq_clip *clip;
   vq_cutouts *cutouts;
   vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and the optimizer's state */
-  vq_tensor *past;       /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
+  vq_tensor *past; /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel; NULL: z may leave it */
   vq_tensor *par;        /* what of the optimizer changes with the step */
   vq_tensor *uniform;    /* [1,h,w]: the step's draws of codes; NULL: z has no logits */

@@ -20,8 +20,11 @@ typedef struct array {
 static int arrays_of(const vq_snapshot *s, array list[ARRAYS])
 {
   const vq_engine_state *is = &s->state;
-  const array all[ARRAYS] = {
-      {s->logits ? "logits" : "z", is->z}, {"adam_m", is->m}, {"adam_v", is->v}, {"past", is->past}, {"average", is->average}};
+  const array all[ARRAYS] = {{s->logits ? "logits" : "z", is->z},
+                             {"adam_m", is->m},
+                             {"adam_v", is->v},
+                             {"past", is->past},
+                             {"average", is->average}};
   int count = 0;
   for (int i = 0; i < ARRAYS; i++)
     if (all[i].values)
@@ -41,7 +44,8 @@ vq_status vq_snapshot_create(vq_snapshot *s)
   s->state.v = calloc(elements(s), sizeof(vq_real));
   s->state.past = s->past ? calloc(elements(s), sizeof(vq_real)) : NULL;
   s->state.average = s->average ? calloc(elements(s), sizeof(vq_real)) : NULL;
-  bool all = s->state.z && s->state.m && s->state.v && (s->state.past || !s->past) && (s->state.average || !s->average);
+  bool all =
+      s->state.z && s->state.m && s->state.v && (s->state.past || !s->past) && (s->state.average || !s->average);
   return all ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a snapshot");
 }
 

@@ -146,7 +146,8 @@ Test(recipes, explained_they_make_the_same_picture, .init = scratch_create, .fin
     }
     said b = tool_ok(tool_run(NULL, words), recipe[i].name);
     size_t x, y;
-    uint8_t *by_recipe = get_file(in_scratch("recipe.png"), &x), *by_options = get_file(in_scratch("options.png"), &y);
+    uint8_t *by_recipe = get_file(in_scratch("recipe.png"), &x),
+            *by_options = get_file(in_scratch("options.png"), &y);
     cr_expect(x == y && !memcmp(by_recipe, by_options, x), "%s: its options make another picture", recipe[i].name);
     free(by_recipe);
     free(by_options);

@@ -116,7 +116,8 @@ Test(replay, takes_no_recipe)
   said s = TOOL_OK("a cat", QUICK, "-n", "1", "--seed", "5", "-o", "a.png");
   forget(&s);
   s = TOOL("replay", "a.png", TINY, "--recipe", "crowson", "-o", "b.png");
-  cr_expect(s.status == 2 && strstr(s.err, "goes by what is in a.png") && !is_there("b.png"), "%d %s", s.status, s.err);
+  cr_expect(s.status == 2 && strstr(s.err, "goes by what is in a.png") && !is_there("b.png"), "%d %s", s.status,
+            s.err);
   forget(&s);
 }
 

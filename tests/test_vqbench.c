@@ -253,7 +253,8 @@ static void see_update(void *user, const vq_op *op, const vq_call *call, bool ba
 /* Who watches is told which optimizer moved z, on a plan and in a run. */
 Test(vqbench, the_update_is_told_by_its_name)
 {
-  static const int64_t inputs[VQ_OPTIMISERS + 1] = {6, 6, 6, 6, 6, 6, 7, 6}; /* z, its state, what changes, the range; diffgrad's third */
+  static const int64_t inputs[VQ_OPTIMISERS + 1] = {
+      6, 6, 6, 6, 6, 6, 7, 6}; /* z, its state, what changes, the range; diffgrad's third */
   bench_step step = {BENCH_TINY, BENCH_TINY, 32, 16, 9};
   for (int optimizer = VQ_ADAM; optimizer <= VQ_ADAMP; optimizer++) {
     vq_engine_config config;
@@ -272,10 +273,13 @@ Test(vqbench, the_update_is_told_by_its_name)
     vq_engine_free(engine);
     const update_seen *seen[] = {&planned, &run};
     for (int i = 0; i < 2; i++)
-      cr_expect(seen[i]->times == 1 && seen[i]->op == (optimizer == VQ_ADAM ? &vq_op_adam_clamp : &vq_op_optimise) &&
-                    seen[i]->kind == (optimizer == VQ_ADAM ? 0 : optimizer - VQ_ADAMW) && seen[i]->inputs == inputs[optimizer],
-                "optimizer %d is told as %s %d, %d times, with %d inputs", optimizer, seen[i]->op ? seen[i]->op->name : "nothing",
-                (int)seen[i]->kind, (int)seen[i]->times, (int)seen[i]->inputs);
+      cr_expect(seen[i]->times == 1 &&
+                    seen[i]->op == (optimizer == VQ_ADAM ? &vq_op_adam_clamp : &vq_op_optimise) &&
+                    seen[i]->kind == (optimizer == VQ_ADAM ? 0 : optimizer - VQ_ADAMW) &&
+                    seen[i]->inputs == inputs[optimizer],
+                "optimizer %d is told as %s %d, %d times, with %d inputs", optimizer,
+                seen[i]->op ? seen[i]->op->name : "nothing", (int)seen[i]->kind, (int)seen[i]->times,
+                (int)seen[i]->inputs);
   }
 }
 

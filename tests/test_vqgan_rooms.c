@@ -131,7 +131,8 @@ static void follow_pytorch(const vq_safetensors *file, int kind, const char *nam
   bench b = open_bench();
   double z0[12], g[8][12], after[8][12], low[4], high[4];
   read(file, "z", z0, 12);
-  read(file, kind == VQ_OPTIMISER_ADAMP ? "g adamp" : "g", g[0], 96); /* every other one of adamp's at right angles to z */
+  read(file, kind == VQ_OPTIMISER_ADAMP ? "g adamp" : "g", g[0],
+       96); /* every other one of adamp's at right angles to z */
   read(file, "low", low, 4);
   read(file, "high", high, 4);
   read(file, name, after[0], 96);
@@ -146,7 +147,8 @@ static void follow_pytorch(const vq_safetensors *file, int kind, const char *nam
     cr_assert(!vq_seed_with(b.tape, z, gradient));
     vq_optimiser_parameters(changing, (vq_optimiser)kind, 0.3, 0.05, t + 1);
     cr_assert(!vq_tensor_write(b.device, par, changing));
-    cr_assert(!vq_optimise(b.device, (vq_optimiser)kind, z, m, v, par, least, most, past), "%s", vq_error_message());
+    cr_assert(!vq_optimise(b.device, (vq_optimiser)kind, z, m, v, par, least, most, past), "%s",
+              vq_error_message());
     cr_assert(!vq_tensor_read(b.device, z, is));
     for (int i = 0; i < 12; i++)
       cr_expect(fabs((double)is[i] - after[t][i]) <= tolerance * fmax(1, fabs(after[t][i])),
@@ -157,7 +159,8 @@ static void follow_pytorch(const vq_safetensors *file, int kind, const char *nam
 
 Test(vqgan_rooms, optimisers_follow_pytorch)
 {
-  static const char *const names[VQ_OPTIMISERS] = {"adamw", "adagrad", "adamax", "rmsprop", "radam", "diffgrad", "adamp"};
+  static const char *const names[VQ_OPTIMISERS] = {"adamw", "adagrad",  "adamax", "rmsprop",
+                                                   "radam", "diffgrad", "adamp"};
   vq_safetensors *file;
   cr_assert(!vq_safetensors_open(&file, VQ_TEST_DATA "/optimisers.safetensors"), "%s", vq_error_message());
   for (int kind = 0; kind < VQ_OPTIMISERS; kind++)

@@ -22,7 +22,8 @@ static vq_status optimise_shape(const vq_call *c, vq_shape *out, vq_shape *saved
   VQ_TRY(vq_check_same("optimise", "v", c->in[V], out));
   VQ_TRY(vq_check_dims("optimise", "par", c->in[PAR], 1, 3, -1, -1, -1));
   if ((kind == VQ_OPTIMISER_DIFFGRAD) != (c->in[PAST] != NULL))
-    return vq_fail(VQ_ERR_ARGUMENT, "optimise: the gradient of the update before is diffgrad's, and given to it alone");
+    return vq_fail(VQ_ERR_ARGUMENT,
+                   "optimise: the gradient of the update before is diffgrad's, and given to it alone");
   if (c->in[PAST])
     VQ_TRY(vq_check_same("optimise", "past", c->in[PAST], out));
   if (!c->in[LOW] && !c->in[HIGH])
@@ -118,7 +119,8 @@ static parameters parameters_of(const vq_call *c)
 
 static memory memory_of(const vq_call *c, int64_t i)
 {
-  return (memory){vq_values(c->in[M]) + i, vq_values(c->in[V]) + i, c->in[PAST] ? vq_values(c->in[PAST]) + i : NULL};
+  return (memory){vq_values(c->in[M]) + i, vq_values(c->in[V]) + i,
+                  c->in[PAST] ? vq_values(c->in[PAST]) + i : NULL};
 }
 
 static void move_rows(const vq_call *c, int64_t from, int64_t to, const parameters *p)

@@ -69,8 +69,8 @@ VQ_DEVICE float held(double moved, const float *low, const float *high, int64_t 
 
 /* past: NULL but for diffgrad. */
 template <int KIND>
-__global__ void optimise_kernel(float *z, float *m, float *v, float *past, const float *g, const float *par, const float *low,
-                                const float *high, int64_t count, int64_t C)
+__global__ void optimise_kernel(float *z, float *m, float *v, float *past, const float *g, const float *par,
+                                const float *low, const float *high, int64_t count, int64_t C)
 {
   int64_t i = vq_thread();
   if (i >= count)
@@ -85,8 +85,8 @@ __global__ void optimise_kernel(float *z, float *m, float *v, float *past, const
 }
 
 /* adamp, by one block: it looks at all of z before it moves any of it, and z is small. */
-__global__ void adamp_kernel(float *z, float *m, float *v, const float *g, const float *par, const float *low, const float *high,
-                             int64_t count, int64_t C)
+__global__ void adamp_kernel(float *z, float *m, float *v, const float *g, const float *par, const float *low,
+                             const float *high, int64_t count, int64_t C)
 {
   VQ_SHARED(double, room, WHOLE / VQ_WARP);
   double rate = par[0], root = par[1], zz = 0, gg = 0, gz = 0, zp = 0;
@@ -122,17 +122,18 @@ template <int KIND> vq_status optimise(const vq_call *c)
 {
   int64_t count = vq_count(c->in[Z]);
   return vq_cuda_status(VQ_LAUNCH(optimise_kernel<KIND>, vq_blocks(count, THREADS), THREADS, vq_stream(c),
-                                  vq_values(c->in[Z]), vq_values(c->in[M]), vq_values(c->in[V]), values_or_null(c, PAST),
-                                  vq_grad(c->in[Z]), vq_values(c->in[PAR]), values_or_null(c, LOW), values_or_null(c, HIGH),
-                                  count, vq_last(c->in[Z])),
+                                  vq_values(c->in[Z]), vq_values(c->in[M]), vq_values(c->in[V]),
+                                  values_or_null(c, PAST), vq_grad(c->in[Z]), vq_values(c->in[PAR]),
+                                  values_or_null(c, LOW), values_or_null(c, HIGH), count, vq_last(c->in[Z])),
                         "optimise");
 }
 
 vq_status adamp(const vq_call *c)
 {
   return vq_cuda_status(VQ_LAUNCH(adamp_kernel, 1, WHOLE, vq_stream(c), vq_values(c->in[Z]), vq_values(c->in[M]),
-                                  vq_values(c->in[V]), vq_grad(c->in[Z]), vq_values(c->in[PAR]), values_or_null(c, LOW),
-                                  values_or_null(c, HIGH), vq_count(c->in[Z]), vq_last(c->in[Z])),
+                                  vq_values(c->in[V]), vq_grad(c->in[Z]), vq_values(c->in[PAR]),
+                                  values_or_null(c, LOW), values_or_null(c, HIGH), vq_count(c->in[Z]),
+                                  vq_last(c->in[Z])),
                         "optimise");
 }
 

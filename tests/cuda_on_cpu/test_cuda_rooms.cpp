@@ -102,7 +102,8 @@ static std::vector<float> updated(int kind, bool cuda, bool held)
   }
   vq_tensor *z = on.leaf({ROWS, CHANNELS}, normals(1, count, 0.5), true), *m = on.leaf({ROWS, CHANNELS}, zeros),
             *v = on.leaf({ROWS, CHANNELS}, zeros), *par = on.leaf({kind == ADAM ? 2 : 3}, {0, 0, 0}),
-            *past = on.leaf({ROWS, CHANNELS}, zeros), *l = held ? on.leaf({CHANNELS}, low) : NULL, *h = held ? on.leaf({CHANNELS}, high) : NULL;
+            *past = on.leaf({ROWS, CHANNELS}, zeros), *l = held ? on.leaf({CHANNELS}, low) : NULL,
+            *h = held ? on.leaf({CHANNELS}, high) : NULL;
   vq_status status = vq_tape_status(on.tape);
   for (int t = 1; t <= UPDATES && !status; t++) {
     float changing[3];
@@ -120,7 +121,8 @@ static std::vector<float> updated(int kind, bool cuda, bool held)
       status = vq_tensor_write(on.device, par, changing);
     if (!status)
       status = kind == ADAM ? vq_adam_clamp(on.device, z, m, v, par, l, h)
-                            : vq_optimise(on.device, (vq_optimiser)kind, z, m, v, par, l, h, kind == VQ_OPTIMISER_DIFFGRAD ? past : NULL);
+                            : vq_optimise(on.device, (vq_optimiser)kind, z, m, v, par, l, h,
+                                          kind == VQ_OPTIMISER_DIFFGRAD ? past : NULL);
   }
   const vq_tensor *tensor[] = {z, m, v, past};
   for (int i = 0; i < 4 && !status; i++)

@@ -115,7 +115,8 @@ static void append_shape(line *l, const vq_shape *s)
     append(l, "%s%" PRId64, i > from ? "x" : "", s->dim[i]);
 }
 
-static const char *const optimisers[VQ_OPTIMISERS] = {"adamw", "adagrad", "adamax", "rmsprop", "radam", "diffgrad", "adamp"};
+static const char *const optimisers[VQ_OPTIMISERS] = {"adamw", "adagrad",  "adamax", "rmsprop",
+                                                      "radam", "diffgrad", "adamp"};
 
 /* What the two shapes do not tell. */
 static void append_marks(line *l, const bench_case *c)

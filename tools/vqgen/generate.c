@@ -137,7 +137,8 @@ static vq_status check_apart(const run *r)
   for (int i = 0; i < 4; i++)
     for (int j = 0; j < i; j++)
       if (file[i].path && file[j].path && same_file(file[i].path, file[j].path))
-        return vq_fail(VQ_ERR_ARGUMENT, "%s would be written over by %s: both are %s", file[j].what, file[i].what, file[i].path);
+        return vq_fail(VQ_ERR_ARGUMENT, "%s would be written over by %s: both are %s", file[j].what, file[i].what,
+                       file[i].path);
   return VQ_OK;
 }
 

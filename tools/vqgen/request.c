@@ -111,7 +111,8 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
             "what is written into the picture of how it was made: text, every setting; stegano and xmp, the "
             "notebook's "
             "message in the lowest bits and its fields; none"),
-      FIELD(0, "model-name", "TEXT", "what the notebook's fields call the VQGAN, if not by its hash in names.txt (README) or its own name"),
+      FIELD(0, "model-name", "TEXT",
+            "what the notebook's fields call the VQGAN, if not by its hash in names.txt (README) or its own name"),
       FIELD(0, "quality", "N", "of a JPEG, 1 to 100"),
       {0, "frames", "DIR", set_text, &r->frames,
        "write the picture of each step there, 000000.png, 000001.png ..."},
@@ -335,7 +336,8 @@ static void list_recipes(void)
 static void print_setting(const request *r, const vq_field *field, const char *why)
 {
   char name[64], text[VQ_FIELD_BYTES];
-  bool says_nothing = request_moot(r, field->name) != NULL; /* given as an option it would be refused, and rightly */
+  bool says_nothing =
+      request_moot(r, field->name) != NULL; /* given as an option it would be refused, and rightly */
   const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:,=+-";
   snprintf(name, sizeof name, "%s", field->name);
   for (char *c = name; *c; c++)
@@ -349,7 +351,10 @@ static void print_setting(const request *r, const vq_field *field, const char *w
     printf("%s--gumbel-noise%s\n", strcmp(text, "yes") ? "# " : "", strcmp(text, "yes") ? "    no" : "");
   else
     printf(text[strspn(text, plain)] ? "%s--%s '%s'%s%s\n" : "%s--%s %s%s%s\n", says_nothing ? "# " : "", name,
-           *text ? text : "none", says_nothing || !why ? "" : "    # ", says_nothing ? "    of no account here" : why ? why : "");
+           *text ? text : "none", says_nothing || !why ? "" : "    # ",
+           says_nothing ? "    of no account here"
+           : why        ? why
+                        : "");
 }
 
 /* Every setting, as options that can be copied: what the recipe says, and what it leaves as networks and options have it. */

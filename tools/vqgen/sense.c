@@ -35,34 +35,41 @@ static const char *moot_fit(const request *r)
   const vq_settings *s = &r->settings;
   if (s->start != VQ_START_FILE)
     return "--fit is how a picture is fitted, and this run begins with none: --init PICTURE";
-  return starts_from_latent(s) ? "--fit is how a picture is fitted, and this run begins with a z, which has the size it has: --init PICTURE"
+  return starts_from_latent(s) ? "--fit is how a picture is fitted, and this run begins with a z, which has the "
+                                 "size it has: --init PICTURE"
                                : NULL;
 }
 
 static const char *moot_cut_size(const request *r)
 {
-  return r->settings.cut_method == VQ_CUT_WHOLE ? "--cut-size says how large crops are, and --cut-method whole crops nothing" : NULL;
+  return r->settings.cut_method == VQ_CUT_WHOLE
+             ? "--cut-size says how large crops are, and --cut-method whole crops nothing"
+             : NULL;
 }
 
 static const char *moot_cut_power(const request *r)
 {
   if (r->settings.cut_method == VQ_CUT_WHOLE)
     return "--cut-power says how large crops are, and --cut-method whole crops nothing";
-  return r->settings.cut_least == r->settings.cut_most ? "--cut-power says how sizes between the smallest and the largest cutout are drawn, "
-                                                         "and they are the same here: widen --cut-size"
-                                                       : NULL;
+  return r->settings.cut_least == r->settings.cut_most
+             ? "--cut-power says how sizes between the smallest and the largest cutout are drawn, "
+               "and they are the same here: widen --cut-size"
+             : NULL;
 }
 
 static const char *moot_lr_schedule(const request *r)
 {
   return r->settings.steps < 0 && r->settings.lr_schedule != VQ_LR_CONSTANT
-             ? "a learning rate that falls until the last step (--lr-schedule) needs one, and an endless run (-n -1) has none"
+             ? "a learning rate that falls until the last step (--lr-schedule) needs one, and an endless run (-n "
+               "-1) has none"
              : NULL;
 }
 
 static const char *moot_weight_decay(const request *r)
 {
-  return r->settings.optimizer != VQ_ADAMW ? "--weight-decay is adamw's, and z is moved by another: add --optimizer adamw" : NULL;
+  return r->settings.optimizer != VQ_ADAMW
+             ? "--weight-decay is adamw's, and z is moved by another: add --optimizer adamw"
+             : NULL;
 }
 
 static const char *moot_z_clamp(const request *r)
@@ -89,7 +96,8 @@ static const char *moot_model_name(const request *r)
 /* A picture that is made again without a name of its own has the ending .png. */
 static const char *moot_quality(const request *r)
 {
-  return !jpeg(r->output) ? "--quality is a JPEG's, and this picture is none, but keeps every pixel: -o NAME.jpg" : NULL;
+  return !jpeg(r->output) ? "--quality is a JPEG's, and this picture is none, but keeps every pixel: -o NAME.jpg"
+                          : NULL;
 }
 
 static const struct {
@@ -131,9 +139,11 @@ static vq_status check_start(const request *r)
 {
   const vq_settings *s = &r->settings;
   if (r->recipe && r->origin.path)
-    return vq_fail(VQ_ERR_ARGUMENT, "--recipe %s says how a run begins, and this one goes by what is in %s: give the options that are "
-                                    "to be others (--recipe %s --explain tells them)",
-                   r->recipe, r->origin.path, r->recipe);
+    return vq_fail(
+        VQ_ERR_ARGUMENT,
+        "--recipe %s says how a run begins, and this one goes by what is in %s: give the options that are "
+        "to be others (--recipe %s --explain tells them)",
+        r->recipe, r->origin.path, r->recipe);
   if (s->start == VQ_START_FILE && is_url(s->start_file))
     return vq_fail(VQ_ERR_ARGUMENT, "--init %s: nothing is downloaded: save the picture and name the file", s->start_file);
   return VQ_OK;
