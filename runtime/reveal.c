@@ -123,9 +123,10 @@ static void read_xmp(finding *f, const char *packet)
   vq_status status = vq_xmp_read(packet, keep_property, mine);
   f->unread = f->unread || status == VQ_ERR_UNSUPPORTED;
   if (!status) {
-    /* a creator alone may be anybody's */
+    /* a creator and a title alone may be anybody's, but for one who says that it is the notebook */
     const json_t *xmp = json_object_get(json_object_get(mine, "notebook"), "xmp");
-    if (xmp && !json_object_get(xmp, "seed"))
+    const char *creator = json_string_value(json_object_get(xmp, "creator"));
+    if (xmp && !json_object_get(xmp, "seed") && (!creator || strcmp(creator, "VQGAN+CLIP")))
       json_object_del(mine, "notebook");
     json_object_update(found, mine);
   }

@@ -1,7 +1,8 @@
 /* gather.h -- keeps every picture that the tests' runs make, with what lay beside it, until test_replay_all.c makes each again.
  *
  * Tests of the tool need say nothing: tests/cli.h looks before and after each run. What a test paints or edits by itself is older than the
- * run, and left out. A picture's folder is named by a sum of its bytes, so the same picture is kept once.
+ * run, and left out. Tests of the library call gather_saved: what they save is of another build than the tool, which says so in the picture,
+ * so it is the pixels that must be the same. A picture's folder is named by a sum of its bytes, so the same picture is kept once.
  */
 #ifndef VQ_TESTS_GATHER_H
 #define VQ_TESTS_GATHER_H
@@ -144,6 +145,17 @@ static inline void gather_new(gather *before, const char *of, const char *const 
   free(now.file);
   free(before->file);
   *before = (gather){NULL, 0};
+}
+
+/* A picture that the library has saved into the scratch folder. */
+static inline void gather_saved(const char *name)
+{
+  const char *const words[] = {"the library", NULL};
+  gather now = gather_look();
+  for (int i = 0; i < now.count; i++)
+    if (!strcmp(now.file[i].name, name))
+      gather_keep(&now, &now.file[i], __BASE_FILE__, words);
+  free(now.file);
 }
 
 #endif

@@ -284,6 +284,16 @@ Test(metadata, reads_what_other_programs_write)
   cr_expect(json_object_size(o) == 0, "nobody's settings");
   json_decref(o);
 
+  /* a title alone is anybody's, a creator that is the notebook's is not */
+  o = with_texts((const char *[]){"XML:com.adobe.xmp", DESCRIBED("", "<dc:title>a cat</dc:title>")}, 1);
+  cr_expect(json_object_size(o) == 0, "nobody's settings");
+  json_decref(o);
+  o = with_texts((const char *[]){"XML:com.adobe.xmp",
+                                  DESCRIBED("", "<dc:creator>VQGAN+CLIP</dc:creator><dc:title>a cat</dc:title>")},
+                 1);
+  cr_expect_str_eq(text_at(o, "notebook", "xmp", "title"), "a cat");
+  json_decref(o);
+
   static const char *const exif[] = {DATA("a1111.jpg"), DATA("a1111.webp")};
   for (int i = 0; i < 2; i++) {
     json_t *found;

@@ -1,5 +1,5 @@
 /* test_session.c -- runs, as a program that uses vqgen.h sees them, with the networks that ship; and resizing. */
-#include "tests/scratch.h"
+#include "tests/gather.h"
 
 #include "loaders/image.h"
 #include "loaders/safetensors.h"
@@ -350,6 +350,7 @@ Test(session, a_picture_says_how_it_was_made, .init = scratch_create, .fini = sc
   for (int i = 0; i < 2; i++)
     step(session);
   expect_ok(vq_session_save(session, path));
+  gather_saved("circle.png");
   expect_ok(vq_session_picture(session, rgb));
   vq_session_free(session);
   expect_ok(vq_image_read(&image, path));

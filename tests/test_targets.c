@@ -1,6 +1,6 @@
 /* test_targets.c -- what a run is to show: texts in phases, pictures, noise; and what holds z. By the library, with the tiny
  * reference networks; what the options say of it is test_sense.c's. */
-#include "tests/scratch.h"
+#include "tests/gather.h"
 
 #include "base/rng.h"
 #include "loaders/image.h"
@@ -127,6 +127,7 @@ Test(targets, a_picture_is_where_it_wants_to_be)
   vq_session *session = begin(&s, (vq_prompt[]){text("anything", VQ_EVERY_PHASE)}, 1);
   const char *path = in_scratch("own.png");
   expect_ok(vq_session_save(session, path));
+  gather_saved("own.png");
   vq_session_free(session);
   session = begin(&s, (vq_prompt[]){{VQ_PROMPT_IMAGE, path, 1, VQ_NO_STOP, VQ_EVERY_PHASE}}, 1);
   double own = step(session).loss;
@@ -151,6 +152,7 @@ Test(targets, noise_is_what_its_seed_draws)
   vq_session *session = begin(&s, noise, 1);
   double loss = step(session).loss;
   expect_ok(vq_session_save(session, in_scratch("own.png")));
+  gather_saved("own.png");
   vq_session_free(session);
   expect_ok(vq_network_open(&clip, s.clip, VQ_NETWORK_CLIP, NULL));
   expect_ok(vq_image_read(&image, in_scratch("own.png")));
