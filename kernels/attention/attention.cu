@@ -1,8 +1,8 @@
 /* attention.cu -- attention on CUDA. Contract: attention.h.
  *
  * A block has a few query rows of one head, or in the way back a few keys too, and all of its sequence's scores for them in shared memory:
- * no n x n matrix, a whole softmax at once, any head width and type. k and v come from the second-level cache, once a block. Most heads of
- * bf16 go to the tensor cores instead: flash.cuh.
+ * no n x n matrix, a whole softmax at once, any head width and type. k and v come from the second-level cache, once a block. Heads of
+ * bf16 of a multiple of 8 columns, up to 512, go to the tensor cores instead: flash.cuh.
  */
 #include "kernels/attention/flash.cuh"
 #include "kernels/cuda/reduce.cuh"
@@ -246,15 +246,17 @@ template <class K> vq_status ask_for_room(K kernel, int64_t floats)
   return floats * 4 > ROOM ? vq_cuda_status(VQ_ALLOW_SHARED(kernel, floats * 4), "attention") : VQ_OK;
 }
 
-bool by_flash(const vq_call *c)
+bool has_tensor_cores(const vq_call *c)
 {
-  return vq_cuda(c)->major >= 8 && vq_flash_takes(c);
+  return vq_cuda(c)->major >= 8;
 }
 
 vq_status attention_forward_cuda(const vq_call *c)
 {
-  if (by_flash(c))
+  if (has_tensor_cores(c) && vq_flash_takes(c))
     return vq_flash_forward(c);
+  if (has_tensor_cores(c) && vq_flash_takes_wide(c))
+    return vq_flash_wide_forward(c, c->scratch);
   sizes s = sizes_of(c);
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);
@@ -269,13 +271,17 @@ vq_status attention_forward_cuda(const vq_call *c)
 
 size_t attention_scratch_cuda(const vq_call *c, bool backward)
 {
+  if (vq_flash_takes_wide(c)) /* more than the plain kernels ask for, which an older card has */
+    return vq_flash_wide_scratch(c, backward);
   return backward ? (size_t)(c->in[0]->dim[0] * c->attr->i[0] * c->in[0]->dim[1]) * sizeof(float) : 0;
 }
 
 vq_status attention_backward_cuda(const vq_call *c)
 {
-  if (by_flash(c))
+  if (has_tensor_cores(c) && vq_flash_takes(c))
     return vq_flash_backward(c, static_cast<float *>(c->scratch));
+  if (has_tensor_cores(c) && vq_flash_takes_wide(c))
+    return vq_flash_wide_backward(c, c->scratch);
   sizes s = sizes_of(c);
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);

@@ -4,8 +4,6 @@
  * one computes while another waits for its copies: a second stage of tiles would cost more blocks than it gains.
  */
 #include "kernels/attention/flash.cuh"
-#include "kernels/cuda/mma.cuh"
-#include "kernels/cuda/reduce.cuh"
 
 #include <type_traits>
 
@@ -15,15 +13,8 @@ namespace
 #define WARPS   4
 #define THREADS (WARPS * VQ_WARP)
 #define ROWS    (WARPS * 16) /* of a block */
-#define LOG2_E  1.44269504f
-#define LN_2    0.693147181f
 
-struct sizes {
-  int tokens, heads, width;
-  int64_t stride; /* 3C */
-  bool causal;
-  float scale;
-};
+typedef vq_flash_sizes sizes;
 
 /* A row of a tile: 16 bytes longer than its vectors, so that eight rows that are read together lie in different banks. */
 template <int WIDE> constexpr int LINE = WIDE + 8;
@@ -31,24 +22,9 @@ template <int WIDE> constexpr int LINE = WIDE + 8;
 /* Columns of scores that the way back has in hand: fewer where dk and dv take more registers. */
 template <int WIDE> constexpr int BACK_COLUMNS = WIDE > 80 ? 32 : 64;
 
-/* This block's head. */
-struct place {
-  const vq_bf16 *q, *k, *v;
-  int64_t y, row; /* elements before the head's in y; in lse */
-  int first;
-};
-
-VQ_DEVICE place place_of(const vq_bf16 *qkv, const sizes &s)
+VQ_DEVICE vq_flash_place place_of(const vq_bf16 *qkv, const sizes &s)
 {
-  place p;
-  int64_t head = blockIdx.y % (unsigned)s.heads, b = blockIdx.y / (unsigned)s.heads, C = (int64_t)s.heads * s.width;
-  p.q = qkv + b * s.tokens * s.stride + head * s.width;
-  p.k = p.q + C;
-  p.v = p.k + C;
-  p.y = b * s.tokens * C + head * s.width;
-  p.row = (int64_t)blockIdx.y * s.tokens;
-  p.first = (int)blockIdx.x * ROWS;
-  return p;
+  return vq_flash_here<ROWS>(qkv, s);
 }
 
 /* A tile of COUNT rows from row `first` on; zeros where the sequence or the head ends. */
@@ -73,11 +49,6 @@ template <int WIDE> VQ_DEVICE const vq_bf16 *beside(const vq_bf16 *tile, int row
 {
   int lane = threadIdx.x % VQ_WARP, matrix = lane / 8;
   return tile + (row + lane % 8 + matrix / 2 * 8) * LINE<WIDE> + column + matrix % 2 * 8;
-}
-
-VQ_DEVICE uint32_t pair(float low, float high)
-{
-  return (uint32_t)vq_round<vq_bf16>(low).bits | (uint32_t)vq_round<vq_bf16>(high).bits << 16;
 }
 
 /* sum[j] = this warp's 16 rows of `rows` times rows 8j .. 8j + 7 of `others`, transposed. */
@@ -108,8 +79,9 @@ VQ_DEVICE void weighted_sum(float (&sum)[WIDE / 8][4], const float (&weight)[COL
 {
 #pragma unroll
   for (int t = 0; t < COLUMNS / 8; t += 2) {
-    uint32_t b[4], a[4] = {pair(weight[t][0], weight[t][1]), pair(weight[t][2], weight[t][3]),
-                           pair(weight[t + 1][0], weight[t + 1][1]), pair(weight[t + 1][2], weight[t + 1][3])};
+    uint32_t b[4],
+        a[4] = {vq_bf16_pair(weight[t][0], weight[t][1]), vq_bf16_pair(weight[t][2], weight[t][3]),
+                vq_bf16_pair(weight[t + 1][0], weight[t + 1][1]), vq_bf16_pair(weight[t + 1][2], weight[t + 1][3])};
 #pragma unroll
     for (int d = 0; d < WIDE / 8; d += 2) {
       vq_load_matrices_transposed(b, below<WIDE>(others, 8 * t, 8 * d));
@@ -128,11 +100,6 @@ VQ_DEVICE int row_of(int e)
 VQ_DEVICE int column_of(int j, int e)
 {
   return 8 * j + (int)threadIdx.x % 4 * 2 + e % 2;
-}
-
-VQ_DEVICE bool seen(const sizes &s, int query, int key)
-{
-  return key < s.tokens && query < s.tokens && (!s.causal || key <= query);
 }
 
 /* Puts factor (one for each row of a lane) times the sums into the rows of `to` from `first` on. */
@@ -157,19 +124,6 @@ VQ_DEVICE void put_rows(vq_bf16 *to, int64_t stride, bool add, const float (&sum
     }
 }
 
-/* The four lanes that share a row. */
-VQ_DEVICE float quad_sum(float x)
-{
-  x += __shfl_xor_sync(VQ_WHOLE_WARP, x, 1);
-  return x + __shfl_xor_sync(VQ_WHOLE_WARP, x, 2);
-}
-
-VQ_DEVICE float quad_max(float x)
-{
-  x = fmaxf(x, __shfl_xor_sync(VQ_WHOLE_WARP, x, 1));
-  return fmaxf(x, __shfl_xor_sync(VQ_WHOLE_WARP, x, 2));
-}
-
 /* ---- forward ---- */
 
 /* The running softmax takes a tile of scores, which become weights. In powers of two: `most` is in units of ln 2. Key 0 is seen by
@@ -178,7 +132,7 @@ template <int COLUMNS>
 VQ_DEVICE void take_scores(float (&S)[COLUMNS / 8][4], float (&most)[2], float (&total)[2], float (&shrink)[2],
                            int query, int key, const sizes &s)
 {
-  float scale = s.scale * LOG2_E;
+  float scale = s.scale * VQ_LOG2_E;
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     float largest = most[h], sum = 0;
@@ -191,7 +145,7 @@ VQ_DEVICE void take_scores(float (&S)[COLUMNS / 8][4], float (&most)[2], float (
         S[j][e] = hidden ? -INFINITY : S[j][e] * scale;
         largest = fmaxf(largest, S[j][e]);
       }
-    largest = quad_max(largest);
+    largest = vq_quad_max(largest);
     shrink[h] = exp2f(most[h] - largest);
     most[h] = largest;
 #pragma unroll
@@ -209,7 +163,7 @@ template <int WIDE>
 __global__ void __launch_bounds__(THREADS) forward_kernel(vq_bf16 *y, float *lse, const vq_bf16 *qkv, sizes s)
 {
   VQ_SHARED_OF_LAUNCH(memory);
-  place p = place_of(qkv, s);
+  vq_flash_place p = place_of(qkv, s);
   vq_bf16 *q = reinterpret_cast<vq_bf16 *>(memory), *k = q + ROWS * LINE<WIDE>, *v = k + ROWS * LINE<WIDE>;
   float out[WIDE / 8][4] = {}, S[ROWS / 8][4], most[2] = {-INFINITY, -INFINITY}, total[2] = {}, shrink[2];
   int end = s.causal ? min(s.tokens, p.first + ROWS) : s.tokens;
@@ -235,10 +189,10 @@ __global__ void __launch_bounds__(THREADS) forward_kernel(vq_bf16 *y, float *lse
   }
 #pragma unroll
   for (int h = 0; h < 2; h++) {
-    float sum = quad_sum(total[h]);
+    float sum = vq_quad_sum(total[h]);
     int row = p.first + row_of(2 * h);
     if (threadIdx.x % 4 == 0 && row < s.tokens)
-      lse[p.row + row] = most[h] * LN_2 + logf(sum);
+      lse[p.row + row] = most[h] * VQ_LN_2 + logf(sum);
     shrink[h] = 1 / sum;
   }
   put_rows<WIDE>(y + p.y, (int64_t)s.heads * s.width, false, out, shrink, p.first, s);
@@ -254,7 +208,7 @@ __global__ void __launch_bounds__(THREADS) dq_kernel(vq_bf16 *dqkv, bool add, fl
   constexpr int COLUMNS = BACK_COLUMNS<WIDE>;
   VQ_SHARED_OF_LAUNCH(memory);
   VQ_SHARED(float, sums, ROWS);
-  place p = place_of(qkv, s);
+  vq_flash_place p = place_of(qkv, s);
   int64_t C = (int64_t)s.heads * s.width;
   vq_bf16 *q = reinterpret_cast<vq_bf16 *>(memory), *o = q + ROWS * LINE<WIDE>, *k = o + ROWS * LINE<WIDE>;
   vq_bf16 *v = k + COLUMNS * LINE<WIDE>;
@@ -278,7 +232,7 @@ __global__ void __launch_bounds__(THREADS) dq_kernel(vq_bf16 *dqkv, bool add, fl
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     int row = row_of(2 * h);
-    of[h] = p.first + row < s.tokens ? lse[p.row + p.first + row] * LOG2_E : 0;
+    of[h] = p.first + row < s.tokens ? lse[p.row + p.first + row] * VQ_LOG2_E : 0;
     from[h] = sums[row];
   }
   for (int key = 0; key < end; key += COLUMNS) {
@@ -293,8 +247,8 @@ __global__ void __launch_bounds__(THREADS) dq_kernel(vq_bf16 *dqkv, bool add, fl
     for (int j = 0; j < COLUMNS / 8; j++)
 #pragma unroll
       for (int e = 0; e < 4; e++) {
-        float P = exp2f(S[j][e] * (s.scale * LOG2_E) - of[e / 2]);
-        bool sees = seen(s, p.first + row_of(e), key + column_of(j, e));
+        float P = exp2f(S[j][e] * (s.scale * VQ_LOG2_E) - of[e / 2]);
+        bool sees = vq_flash_seen(s, p.first + row_of(e), key + column_of(j, e));
         S[j][e] = sees ? P * (dP[j][e] - from[e / 2]) : 0;
       }
     weighted_sum<WIDE, COLUMNS>(dq, S, k);
@@ -314,7 +268,7 @@ __global__ void __launch_bounds__(THREADS)
   VQ_SHARED_OF_LAUNCH(memory);
   VQ_SHARED(float, of, COLUMNS);
   VQ_SHARED(float, from, COLUMNS);
-  place p = place_of(qkv, s);
+  vq_flash_place p = place_of(qkv, s);
   int64_t C = (int64_t)s.heads * s.width;
   vq_bf16 *k = reinterpret_cast<vq_bf16 *>(memory), *v = k + ROWS * LINE<WIDE>, *q = v + ROWS * LINE<WIDE>;
   vq_bf16 *o = q + COLUMNS * LINE<WIDE>;
@@ -326,7 +280,7 @@ __global__ void __launch_bounds__(THREADS)
     load_tile<WIDE, COLUMNS>(o, dy + p.y, C, query, s);
     vq_copy_commit();
     for (int t = threadIdx.x; t < COLUMNS; t += THREADS) {
-      of[t] = query + t < s.tokens ? lse[p.row + query + t] * LOG2_E : 0;
+      of[t] = query + t < s.tokens ? lse[p.row + query + t] * VQ_LOG2_E : 0;
       from[t] = query + t < s.tokens ? delta[p.row + query + t] : 0;
     }
     vq_copy_wait<0>();
@@ -338,8 +292,8 @@ __global__ void __launch_bounds__(THREADS)
 #pragma unroll
       for (int e = 0; e < 4; e++) {
         int t = column_of(j, e);
-        bool sees = seen(s, query + t, p.first + row_of(e));
-        P[j][e] = sees ? exp2f(P[j][e] * (s.scale * LOG2_E) - of[t]) : 0;
+        bool sees = vq_flash_seen(s, query + t, p.first + row_of(e));
+        P[j][e] = sees ? exp2f(P[j][e] * (s.scale * VQ_LOG2_E) - of[t]) : 0;
         dP[j][e] = P[j][e] * (dP[j][e] - from[t]);
       }
     weighted_sum<WIDE, COLUMNS>(dv, P, o);
@@ -353,14 +307,6 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 /* ---- launches ---- */
-
-sizes sizes_of(const vq_call *c)
-{
-  const vq_tensor *qkv = c->in[0];
-  int64_t heads = c->attr->i[0], width = qkv->dim[2] / 3 / heads;
-  return {(int)qkv->dim[1], (int)heads,         (int)width,
-          qkv->dim[2],      c->attr->i[1] != 0, (float)(1 / sqrt((double)width))};
-}
 
 dim3 blocks_of(const vq_call *c, const sizes &s)
 {
@@ -397,7 +343,7 @@ bool vq_flash_takes(const vq_call *c)
 
 vq_status vq_flash_forward(const vq_call *c)
 {
-  sizes s = sizes_of(c);
+  sizes s = vq_flash_sizes_of(c);
   return by_width(s.width, [&](auto wide) {
     constexpr int WIDE = decltype(wide)::value;
     size_t bytes = bytes_of<WIDE>(3 * ROWS);
@@ -411,7 +357,7 @@ vq_status vq_flash_forward(const vq_call *c)
 
 vq_status vq_flash_backward(const vq_call *c, float *delta)
 {
-  sizes s = sizes_of(c);
+  sizes s = vq_flash_sizes_of(c);
   const vq_bf16 *qkv = vq_values_as<vq_bf16>(c->in[0]), *y = vq_values_as<vq_bf16>(c->out),
                 *dy = vq_grad_as<vq_bf16>(c->out);
   vq_bf16 *dqkv = vq_grad_as<vq_bf16>(c->in[0]);
