@@ -107,14 +107,22 @@ static vq_status read_back(vq_device *device, const vq_tensor *x, bool gradient,
   return VQ_OK;
 }
 
+static bool in_halves(const vq_call *call)
+{
+  bool halves = call->out->dtype == VQ_BF16;
+  for (int i = 0; i < VQ_IN; i++)
+    halves = halves || (call->in[i] && call->in[i]->dtype == VQ_BF16);
+  return halves;
+}
+
 static void look_for_others(void *user, const vq_op *op, const vq_call *call, bool backward, double seconds)
 {
   vq_result *result = user;
-  (void)backward;
   (void)seconds;
   if (op == result->op) {
     result->attr = *call->attr;
-    result->calls++;
+    result->calls += !backward;
+    result->ran |= 1u << VQ_RAN(in_halves(call), backward);
   }
   result->composed = result->composed || (op != result->op && op != &vq_op_add);
 }
@@ -129,7 +137,6 @@ static vq_status run_on(vq_tape *tape, const vq_case *c, unsigned halves, uint64
   result->op = c->op;
   vq_tape_watch(tape, look_for_others, result);
   vq_tensor *y = c->call(tape, in);
-  vq_tape_watch(tape, NULL, NULL);
   VQ_TRY(vq_tape_status(tape));
   VQ_TRY(read_back(device, y, false, VQ_IN, result));
   result->dtype = y->dtype;
@@ -149,6 +156,7 @@ static vq_status run_on(vq_tape *tape, const vq_case *c, unsigned halves, uint64
       if (in[i] && in[i]->wants)
         VQ_TRY(read_back(device, in[i], true, i, result));
   }
+  vq_tape_watch(tape, NULL, NULL);
   result->peak = vq_device_peak(device);
   return VQ_OK;
 }

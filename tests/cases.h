@@ -73,6 +73,9 @@ const vq_case *vq_case_at(int number);
 vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, unsigned halves, uint64_t seed, const void *const *given,
                          vq_tensor **in);
 
+/* In bf16, which it is where anything is; backward. */
+#define VQ_RAN(halves, backward) (2 * !!(halves) + !!(backward))
+
 /* What a run of a case gives: the output and each wanted gradient; free with vq_result_free. */
 typedef struct vq_result {
   int64_t count[VQ_IN + 1]; /* elements; [VQ_IN] is the output */
@@ -80,7 +83,8 @@ typedef struct vq_result {
   vq_dtype dtype;  /* of the output; integers lie in value[VQ_IN] as they are, BF16 as vq_real */
   const vq_op *op; /* the row's */
   vq_attr attr;    /* of its call */
-  int calls;       /* of the case's op */
+  int calls;       /* of the case's op, forward */
+  unsigned ran;    /* of it, bit VQ_RAN(...) for what has run */
   bool composed;   /* other ops than that one and add were called */
   size_t peak;     /* bytes of the step pool */
 } vq_result;

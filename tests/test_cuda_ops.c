@@ -9,12 +9,16 @@
  * norm_act_conv and attention: of their parts, each rounded). A row that composes
  * several ops rounds between them, so it is run in float only. The four schedules must give the same bits, and the dry run's memory is
  * the real one's.
+ *
+ * What `vqbench --list` has for a card, every op in every direction and type, must be among what was shown so; but for the optimisers' updates,
+ * which no row can call: test_cuda_rooms.cpp has them.
  */
 #include "cases.h"
 
 #include "base/bf16.h"
 #include "base/rng.h"
 #include "kernels/cuda/module.h"
+#include "tools/vqbench/networks.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -230,11 +234,24 @@ static void compare(const vq_case *c, unsigned halves, const vq_result *cuda, co
   free(parts[0]);
 }
 
+/* Of each op, in the order of vq_ops, what has run without a failure: bits VQ_RAN. */
+#define MOST_OPS 64
+static unsigned shown[MOST_OPS];
+
+static unsigned *shown_of(const vq_op *op)
+{
+  int i = 0;
+  while (i < MOST_OPS - 1 && vq_ops[i] && vq_ops[i] != op)
+    i++;
+  return &shown[i];
+}
+
 /* Whether the row composes several ops. */
 static bool test_row(const vq_case *c, unsigned halves)
 {
   vq_result cpu, first, dry;
   vq_device *device;
+  int before = failures;
   if (vq_cpu_create(&device, 1) || vq_case_run_on(c, device, halves, SEED, NULL, NULL, &cpu)) {
     complain(c, "CPU", vq_error_message());
     return false;
@@ -258,6 +275,8 @@ static bool test_row(const vq_case *c, unsigned halves)
     if (dry.peak != first.peak)
       complain(c, "the dry run asked for another amount of memory", "");
   }
+  if (failures == before)
+    *shown_of(c->op) |= first.ran;
   vq_result_free(&cpu);
   vq_result_free(&first);
   vq_result_free(&dry);
@@ -281,6 +300,8 @@ static int mixtures(const vq_case *c, unsigned mixture[3])
   for (int i = 0; i < VQ_IN; i++)
     if (c->in[i].kind != VQ_INPUT_NONE)
       all |= c->op->bf16 & 1u << i;
+  if (c->op == &vq_op_patchify) /* of floats it makes what products take */
+    all = 1u << VQ_IN;
   if (!all)
     return 0;
   mixture[count++] = all;
@@ -290,6 +311,32 @@ static int mixtures(const vq_case *c, unsigned mixture[3])
     mixture[count++] = all & ~1u;
   }
   return count;
+}
+
+/* Every (op, type, direction) of all networks that a card is asked for in that precision has been shown. */
+static void expect_all_shown(vq_precision precision)
+{
+  bench_list list = {0};
+  vq_place place;
+  vq_status status = vq_place_find(&place, "cuda", precision, 1, NULL);
+  if (!status)
+    status = bench_list_everything(&list, &place);
+  if (status || !list.rows) {
+    printf("FAIL the list of all cases: %s\n", status ? vq_error_message() : "it is empty");
+    failures++;
+  }
+  for (int i = 0; i < list.rows; i++) {
+    const bench_case *c = &list.row[i].c;
+    bool halves = !strcmp(bench_case_dtype(c), "bf16");
+    unsigned *mask = shown_of(c->op), bit = 1u << VQ_RAN(halves, c->backward);
+    if (bench_is_update(c->op) || *mask & bit)
+      continue;
+    printf("FAIL %s %s in %s: no row of it has passed, and networks call it\n", c->op->name,
+           c->backward ? "backward" : "forward", bench_case_dtype(c));
+    failures++;
+    *mask |= bit; /* told */
+  }
+  bench_list_free(&list);
 }
 
 int main(int argc, char **argv)
@@ -313,6 +360,10 @@ int main(int argc, char **argv)
     bool composed = test_row(c, 0);
     for (int m = composed ? 0 : mixtures(c, mixture); m > 0; m--)
       test_row(c, mixture[m - 1]);
+  }
+  if (argc == 1) {
+    expect_all_shown(VQ_PRECISION_FP32);
+    expect_all_shown(VQ_PRECISION_BF16);
   }
   printf("%d rows, %d failures\n", rows, failures);
   return failures > 0 || rows == 0;
