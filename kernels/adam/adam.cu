@@ -29,7 +29,7 @@ __global__ void adam_kernel(float *z, float *m, float *v, const float *g, const 
   z[i] = moved;
 }
 
-static vq_status adam_forward_cuda(const vq_call *c)
+vq_status adam_forward_cuda(const vq_call *c)
 {
   int64_t count = vq_count(c->in[Z]);
   return vq_cuda_status(VQ_LAUNCH(adam_kernel, vq_blocks(count, THREADS), THREADS, vq_stream(c),

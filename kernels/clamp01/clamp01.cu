@@ -28,7 +28,7 @@ __global__ void clamp01_gradient_kernel(float *dx, bool add, const float *x, con
   }
 }
 
-static vq_status clamp01_forward_cuda(const vq_call *c)
+vq_status clamp01_forward_cuda(const vq_call *c)
 {
   int64_t count = vq_count(c->out);
   return vq_cuda_status(VQ_LAUNCH(clamp01_kernel, vq_blocks(count, THREADS), THREADS, vq_stream(c),
@@ -37,7 +37,7 @@ static vq_status clamp01_forward_cuda(const vq_call *c)
                         "clamp01");
 }
 
-static vq_status clamp01_backward_cuda(const vq_call *c)
+vq_status clamp01_backward_cuda(const vq_call *c)
 {
   int64_t count = vq_count(c->out);
   return vq_cuda_status(VQ_LAUNCH(clamp01_gradient_kernel, vq_blocks(count, THREADS), THREADS, vq_stream(c),

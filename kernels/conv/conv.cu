@@ -4,55 +4,32 @@
 namespace
 {
 
-enum { X, W, B };
-enum { STRIDE, TOP, LEFT, BOTTOM, RIGHT }; /* attr->i */
+enum { X, W };
+enum { STRIDE, TOP, LEFT }; /* attr->i */
 
-static vq_product forwards(const vq_call *c)
+vq_product_op product_of(const vq_call *c)
 {
   const int64_t *attr = c->attr->i;
-  return vq_product_of_conv(c->in[X], c->in[W], c->out, attr[STRIDE], attr[TOP], attr[LEFT]);
+  return {vq_product_of_conv(c->in[X], c->in[W], c->out, attr[STRIDE], attr[TOP], attr[LEFT]),
+          vq_product_back(c->in[X], c->in[W], c->out, attr[STRIDE], attr[TOP], attr[LEFT]), "conv"};
 }
 
-static vq_product backwards(const vq_call *c)
+size_t conv_scratch_cuda(const vq_call *c, bool backward)
 {
-  const int64_t *attr = c->attr->i;
-  return vq_product_back(c->in[X], c->in[W], c->out, attr[STRIDE], attr[TOP], attr[LEFT]);
+  vq_product_op op = product_of(c);
+  return vq_product_op_scratch(c, &op, backward);
 }
 
-static size_t conv_scratch_cuda(const vq_call *c, bool backward)
+vq_status conv_forward_cuda(const vq_call *c)
 {
-  vq_product p = backward ? backwards(c) : forwards(c);
-  return backward && !vq_wants(c, X) ? 0 : vq_product_scratch(&p);
+  vq_product_op op = product_of(c);
+  return vq_product_op_forward(c, &op);
 }
 
-static vq_status conv_forward_cuda(const vq_call *c)
+vq_status conv_backward_cuda(const vq_call *c)
 {
-  vq_product p = forwards(c);
-  p.x = vq_values(c->in[X]);
-  p.w = vq_values(c->in[W]);
-  p.bias = c->in[B] ? vq_values(c->in[B]) : NULL;
-  p.y = vq_values(c->out);
-  return vq_product_run(c, &p, c->scratch, "conv");
-}
-
-static vq_status conv_backward_cuda(const vq_call *c)
-{
-  vq_product forward = forwards(c), p = backwards(c);
-  const void *dy = vq_grad(c->out);
-  if (vq_wants(c, X)) {
-    p.x = dy;
-    p.w = vq_values(c->in[W]);
-    p.add = vq_adds(c, X);
-    p.y = vq_grad(c->in[X]);
-    VQ_TRY(vq_product_run(c, &p, c->scratch, "conv"));
-  }
-  if (vq_wants(c, W)) {
-    forward.x = vq_values(c->in[X]);
-    VQ_TRY(vq_product_dw(c, &forward, dy, vq_adds(c, W), vq_grad(c->in[W]), "conv"));
-  }
-  if (vq_wants(c, B))
-    VQ_TRY(vq_product_dbias(c, &forward, dy, vq_adds(c, B), vq_grad(c->in[B]), "conv"));
-  return VQ_OK;
+  vq_product_op op = product_of(c);
+  return vq_product_op_backward(c, &op);
 }
 
 } // namespace

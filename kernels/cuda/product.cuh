@@ -57,6 +57,18 @@ vq_status vq_product_dw(const vq_call *c, const vq_product *p, const void *dy, b
 vq_status vq_product_dbias(const vq_call *c, const vq_product *p, const void *dy, bool add, float *dbias,
                            const char *op);
 
+/* ---- for ops that are one product: conv, linear ---- */
+
+/* Its inputs are x, w, bias and skip, in this order; the last two may be missing. */
+struct vq_product_op {
+  vq_product forward, backward; /* their pointers are set from the call */
+  const char *name;             /* for messages */
+};
+
+size_t vq_product_op_scratch(const vq_call *c, const vq_product_op *op, bool backward);
+vq_status vq_product_op_forward(const vq_call *c, const vq_product_op *op);
+vq_status vq_product_op_backward(const vq_call *c, const vq_product_op *op);
+
 /* ---- for the kernels: product_plain.cu, product_mma.cu, product_few.cu ---- */
 
 /* One product in parts of the sum: partial [splits, phases, M, outputs] floats, which are then added up. */

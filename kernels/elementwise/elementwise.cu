@@ -10,7 +10,7 @@ namespace
 /* One element a thread, or as many as a launch of at most this many blocks leaves it. */
 #define MOST_BLOCKS 4096
 
-static unsigned blocks_for(int64_t count)
+unsigned blocks_for(int64_t count)
 {
   unsigned blocks = vq_blocks(count, THREADS);
   return blocks < MOST_BLOCKS ? blocks : MOST_BLOCKS;
@@ -24,7 +24,7 @@ template <class T> __global__ void add_kernel(T *y, const T *a, const T *b, int6
     y[i] = vq_round<T>(vq_float(a[i]) + vq_float(b[i]));
 }
 
-static vq_status add_forward_cuda(const vq_call *c)
+vq_status add_forward_cuda(const vq_call *c)
 {
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);
@@ -51,7 +51,7 @@ template <class T> __global__ void mul_gradient_kernel(T *d, bool add, const T *
     vq_put_gradient(d + i, add, vq_float(dy[i]) * vq_float(other[i]));
 }
 
-static vq_status mul_forward_cuda(const vq_call *c)
+vq_status mul_forward_cuda(const vq_call *c)
 {
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);
@@ -63,7 +63,7 @@ static vq_status mul_forward_cuda(const vq_call *c)
   });
 }
 
-static vq_status mul_backward_cuda(const vq_call *c)
+vq_status mul_backward_cuda(const vq_call *c)
 {
   return vq_by_type(c->out->dtype, [&](auto type) {
     using T = decltype(type);
@@ -82,12 +82,12 @@ static vq_status mul_backward_cuda(const vq_call *c)
 
 #define SLAB 4096
 
-static int64_t slabs(const vq_call *c)
+int64_t slabs(const vq_call *c)
 {
   return (vq_count(c->in[0]) + SLAB - 1) / SLAB;
 }
 
-static size_t sum_scratch_cuda(const vq_call *c, bool backward)
+size_t sum_scratch_cuda(const vq_call *c, bool backward)
 {
   return backward ? 0 : (size_t)slabs(c) * sizeof(float);
 }
@@ -105,7 +105,7 @@ __global__ void slab_sum_kernel(float *sums, const float *x, int64_t count, int6
     sums[blockIdx.x] = sum;
 }
 
-static vq_status sum_forward_cuda(const vq_call *c)
+vq_status sum_forward_cuda(const vq_call *c)
 {
   float *sums = static_cast<float *>(c->scratch);
   VQ_TRY(vq_cuda_status(VQ_LAUNCH(slab_sum_kernel, (unsigned)slabs(c), THREADS, vq_stream(c), sums,
@@ -121,7 +121,7 @@ __global__ void sum_gradient_kernel(float *dx, bool add, const float *dy, int64_
     vq_put_gradient(dx + i, add, *dy);
 }
 
-static vq_status sum_backward_cuda(const vq_call *c)
+vq_status sum_backward_cuda(const vq_call *c)
 {
   int64_t count = vq_count(c->in[0]);
   return vq_cuda_status(VQ_LAUNCH(sum_gradient_kernel, blocks_for(count), THREADS, vq_stream(c), vq_grad(c->in[0]),
@@ -138,7 +138,7 @@ template <class Y, class X> __global__ void cast_kernel(Y *y, bool add, const X 
 }
 
 /* `to` of type `type`, from the other type of the two. */
-static vq_status cast_cuda(const vq_call *c, vq_dtype type, void *to, bool add, const void *from, int64_t count)
+vq_status cast_cuda(const vq_call *c, vq_dtype type, void *to, bool add, const void *from, int64_t count)
 {
   if (type == VQ_BF16)
     return vq_cuda_status(VQ_LAUNCH((cast_kernel<vq_bf16, float>), blocks_for(count), THREADS, vq_stream(c),
@@ -149,12 +149,12 @@ static vq_status cast_cuda(const vq_call *c, vq_dtype type, void *to, bool add, 
                         "cast");
 }
 
-static vq_status cast_forward_cuda(const vq_call *c)
+vq_status cast_forward_cuda(const vq_call *c)
 {
   return cast_cuda(c, c->out->dtype, vq_values(c->out), false, vq_values(c->in[0]), vq_count(c->out));
 }
 
-static vq_status cast_backward_cuda(const vq_call *c)
+vq_status cast_backward_cuda(const vq_call *c)
 {
   return cast_cuda(c, c->in[0]->dtype, vq_grad(c->in[0]), vq_adds(c, 0), vq_grad(c->out), vq_count(c->out));
 }

@@ -27,7 +27,7 @@ __global__ void erase_kernel(float *to, bool add, const float *from, const int32
     vq_put_gradient(to + line * W * C + i, add, i >= left && i < right ? value : from[line * W * C + i]);
 }
 
-static vq_status erase_cuda(const vq_call *c, float *to, bool add, const float *from, float value)
+vq_status erase_cuda(const vq_call *c, float *to, bool add, const float *from, float value)
 {
   const int64_t *d = c->in[X]->dim;
   return vq_cuda_status(VQ_LAUNCH(erase_kernel, (unsigned)(d[0] * d[1]), THREADS, vq_stream(c), to, add, from,
@@ -35,12 +35,12 @@ static vq_status erase_cuda(const vq_call *c, float *to, bool add, const float *
                         "erase");
 }
 
-static vq_status erase_forward_cuda(const vq_call *c)
+vq_status erase_forward_cuda(const vq_call *c)
 {
   return erase_cuda(c, vq_values(c->out), false, vq_values(c->in[X]), (float)c->attr->f[VALUE]);
 }
 
-static vq_status erase_backward_cuda(const vq_call *c)
+vq_status erase_backward_cuda(const vq_call *c)
 {
   return erase_cuda(c, vq_grad(c->in[X]), vq_adds(c, X), vq_grad(c->out), 0);
 }

@@ -26,12 +26,12 @@ struct job {
   float eps;
 };
 
-static int64_t pixels_of(const vq_call *c)
+int64_t pixels_of(const vq_call *c)
 {
   return c->in[X]->dim[1] * c->in[X]->dim[2];
 }
 
-static job job_of(const vq_call *c)
+job job_of(const vq_call *c)
 {
   return job{vq_values(c->in[X]),
              vq_values(c->in[AMOUNT]),
@@ -45,7 +45,7 @@ static job job_of(const vq_call *c)
              (float)(c->attr->i[MEANING] == VQ_JITTER_KORNIA ? 1e-8 : 1e-6)};
 }
 
-static size_t jitter_scratch_cuda(const vq_call *c, bool backward)
+size_t jitter_scratch_cuda(const vq_call *c, bool backward)
 {
   (void)backward;
   return (size_t)(c->in[X]->dim[0] * vq_blocks(pixels_of(c), THREADS)) * sizeof(double);
@@ -254,8 +254,8 @@ VQ_DEVICE void give_sum(const job &j, const place &p, double x, double *room)
 
 /* ---- forward ---- */
 
-static const vq_cuda_complaint bad_stage = {
-    VQ_ERR_ARGUMENT, "jitter: cutout %lld has a stage that there is not, or a second contrast"};
+const vq_cuda_complaint bad_stage = {VQ_ERR_ARGUMENT,
+                                     "jitter: cutout %lld has a stage that there is not, or a second contrast"};
 
 /* Sums of gray, for those cutouts whose contrast needs their mean. */
 __global__ void gray_kernel(job j)
@@ -310,7 +310,7 @@ __global__ void __launch_bounds__(THREADS) jitter_kernel(float *y, job j)
   y[p.at + 2] = c.b;
 }
 
-static vq_status jitter_forward_cuda(const vq_call *c)
+vq_status jitter_forward_cuda(const vq_call *c)
 {
   job j = job_of(c);
   unsigned blocks = (unsigned)(j.n * j.across);
@@ -404,7 +404,7 @@ __global__ void __launch_bounds__(THREADS) jitter_gradient_kernel(float *dx, boo
   vq_put_gradient(dx + p.at + 2, add, d.b);
 }
 
-static vq_status jitter_backward_cuda(const vq_call *c)
+vq_status jitter_backward_cuda(const vq_call *c)
 {
   job j = job_of(c);
   unsigned blocks = (unsigned)(j.n * j.across);

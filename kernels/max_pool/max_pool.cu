@@ -15,7 +15,7 @@ struct sizes {
   float share;
 };
 
-static sizes sizes_of(const vq_call *c)
+sizes sizes_of(const vq_call *c)
 {
   const int64_t *d = c->in[X]->dim;
   return sizes{d[0], d[1], d[2], d[3], c->attr->i[SIDE], (float)c->attr->f[SHARE]};
@@ -90,7 +90,7 @@ __global__ void max_pool_gradient_kernel(float *dx, bool add, const float *dy, c
   vq_put_gradient(dx + i, add, sum);
 }
 
-static vq_status max_pool_forward_cuda(const vq_call *c)
+vq_status max_pool_forward_cuda(const vq_call *c)
 {
   return vq_cuda_status(VQ_LAUNCH(max_pool_kernel, vq_blocks(vq_count(c->out), THREADS), THREADS, vq_stream(c),
                                   vq_values(c->out), static_cast<int32_t *>(c->saved->data), vq_values(c->in[X]),
@@ -98,7 +98,7 @@ static vq_status max_pool_forward_cuda(const vq_call *c)
                         "max_pool");
 }
 
-static vq_status max_pool_backward_cuda(const vq_call *c)
+vq_status max_pool_backward_cuda(const vq_call *c)
 {
   return vq_cuda_status(VQ_LAUNCH(max_pool_gradient_kernel, vq_blocks(vq_count(c->in[X]), THREADS), THREADS,
                                   vq_stream(c), vq_grad(c->in[X]), vq_adds(c, X), vq_grad(c->out),

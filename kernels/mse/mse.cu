@@ -10,17 +10,17 @@ namespace
 
 enum { X, TARGET, WEIGHT };
 
-static int64_t slabs(const vq_call *c)
+int64_t slabs(const vq_call *c)
 {
   return (vq_count(c->in[X]) + SLAB - 1) / SLAB;
 }
 
-static size_t mse_scratch_cuda(const vq_call *c, bool backward)
+size_t mse_scratch_cuda(const vq_call *c, bool backward)
 {
   return backward ? 0 : (size_t)slabs(c) * sizeof(float);
 }
 
-static const float *target_of(const vq_call *c)
+const float *target_of(const vq_call *c)
 {
   return c->in[TARGET] ? vq_values(c->in[TARGET]) : NULL;
 }
@@ -50,7 +50,7 @@ __global__ void mse_kernel(float *y, const float *sums, const float *weight, int
     *y = (float)((double)*weight * ((double)sum / (double)count));
 }
 
-static vq_status mse_forward_cuda(const vq_call *c)
+vq_status mse_forward_cuda(const vq_call *c)
 {
   float *sums = static_cast<float *>(c->scratch);
   int64_t count = vq_count(c->in[X]);
@@ -71,7 +71,7 @@ __global__ void mse_gradient_kernel(float *d, bool add, const float *x, const fl
     vq_put_gradient(d + i, add, a * (target ? x[i] - target[i] : x[i]));
 }
 
-static vq_status mse_backward_cuda(const vq_call *c)
+vq_status mse_backward_cuda(const vq_call *c)
 {
   int64_t count = vq_count(c->in[X]);
   for (int k = X; k <= TARGET; k++)

@@ -73,7 +73,7 @@ __global__ void noise_kernel(float *y, const float *x, const float *factor, cons
       y[place + k] = f != 0 ? x[place + k] + f * normal[k] : x[place + k];
 }
 
-static vq_status noise_forward_cuda(const vq_call *c)
+vq_status noise_forward_cuda(const vq_call *c)
 {
   int64_t n = c->in[X]->dim[0], each = vq_count(c->in[X]) / n;
   int64_t across = vq_blocks((each + 3 + 3) / 4, THREADS); /* up to three draws before the first element */

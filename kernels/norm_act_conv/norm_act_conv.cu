@@ -11,18 +11,18 @@ enum { X, G, B, W, BIAS, SKIP };
 enum { GROUPS, ACT }; /* attr->i */
 enum { EPS };         /* attr->f */
 
-static vq_cuda_norm norm_sizes(const vq_call *c)
+vq_cuda_norm norm_sizes(const vq_call *c)
 {
   return vq_cuda_norm_of(c->in[X], c->attr->i[GROUPS], c->attr->f[EPS], (vq_act)c->attr->i[ACT]);
 }
 
 /* Of h and dh. */
-static vq_dtype hidden_type(const vq_call *c)
+vq_dtype hidden_type(const vq_call *c)
 {
   return c->in[W]->dtype == VQ_BF16 ? VQ_BF16 : c->in[X]->dtype;
 }
 
-static vq_product forwards(const vq_call *c)
+vq_product forwards(const vq_call *c)
 {
   const vq_tensor *w = c->in[W];
   vq_product p = vq_product_of_conv(c->in[X], w, c->out, 1, w->dim[1] / 2, w->dim[2] / 2);
@@ -30,7 +30,7 @@ static vq_product forwards(const vq_call *c)
   return p;
 }
 
-static vq_product backwards(const vq_call *c)
+vq_product backwards(const vq_call *c)
 {
   const vq_tensor *w = c->in[W];
   vq_product p = vq_product_back(c->in[X], w, c->out, 1, w->dim[1] / 2, w->dim[2] / 2);
@@ -39,13 +39,13 @@ static vq_product backwards(const vq_call *c)
 }
 
 /* Scratch is h or dh, and then what the norm and the convolution want one after the other. */
-static size_t hidden_bytes(const vq_call *c)
+size_t hidden_bytes(const vq_call *c)
 {
   size_t bytes = (size_t)vq_count(c->in[X]) * vq_dtype_bytes(hidden_type(c));
   return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
 }
 
-static size_t norm_act_conv_scratch_cuda(const vq_call *c, bool backward)
+size_t norm_act_conv_scratch_cuda(const vq_call *c, bool backward)
 {
   vq_cuda_norm norm = norm_sizes(c);
   vq_product conv = backward ? backwards(c) : forwards(c);
@@ -53,7 +53,7 @@ static size_t norm_act_conv_scratch_cuda(const vq_call *c, bool backward)
   return hidden_bytes(c) + (of_norm > of_conv ? of_norm : of_conv);
 }
 
-static vq_cuda_norm norm_of(const vq_call *c)
+vq_cuda_norm norm_of(const vq_call *c)
 {
   vq_cuda_norm norm = norm_sizes(c);
   norm.x = vq_values(c->in[X]);
@@ -63,7 +63,7 @@ static vq_cuda_norm norm_of(const vq_call *c)
   return norm;
 }
 
-static vq_status norm_act_conv_forward_cuda(const vq_call *c)
+vq_status norm_act_conv_forward_cuda(const vq_call *c)
 {
   vq_cuda_norm norm = norm_of(c);
   vq_product conv = forwards(c);
@@ -78,7 +78,7 @@ static vq_status norm_act_conv_forward_cuda(const vq_call *c)
   return vq_product_run(c, &conv, scratch, "norm_act_conv");
 }
 
-static vq_status norm_act_conv_backward_cuda(const vq_call *c)
+vq_status norm_act_conv_backward_cuda(const vq_call *c)
 {
   vq_cuda_norm norm = norm_of(c);
   vq_product conv = backwards(c);

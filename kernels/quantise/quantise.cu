@@ -30,7 +30,7 @@ struct split {
   int64_t tokens, K, C, token_tiles, each, parts;
 };
 
-static split split_of(const vq_call *c)
+split split_of(const vq_call *c)
 {
   split s = {vq_rows(c->in[Z]), c->in[BOOK]->dim[0], c->in[BOOK]->dim[1], 0, 0, 0};
   int64_t tiles = (s.K + TILE - 1) / TILE;
@@ -48,7 +48,7 @@ struct found {
   int32_t id;
 };
 
-static size_t nearest_scratch_cuda(const vq_call *c, bool backward)
+size_t nearest_scratch_cuda(const vq_call *c, bool backward)
 {
   split s = split_of(c);
   return backward ? 0 : (size_t)(s.parts * s.tokens) * sizeof(found);
@@ -168,7 +168,7 @@ __global__ void nearest_part_kernel(int32_t *ids, const found *of, int64_t token
   ids[m] = best.id;
 }
 
-static vq_status nearest_forward_cuda(const vq_call *c)
+vq_status nearest_forward_cuda(const vq_call *c)
 {
   split s = split_of(c);
   found *parts = static_cast<found *>(c->scratch);
@@ -183,8 +183,8 @@ static vq_status nearest_forward_cuda(const vq_call *c)
 
 /* ---- quantise ---- */
 
-static const vq_cuda_complaint no_such_row = {VQ_ERR_ARGUMENT,
-                                              "quantise: token %lld has an id that is no row of the book"};
+const vq_cuda_complaint no_such_row = {VQ_ERR_ARGUMENT,
+                                       "quantise: token %lld has an id that is no row of the book"};
 
 /* N channels a thread. */
 template <int N>
@@ -207,8 +207,8 @@ __global__ void take_kernel(float *y, const float *book, const int32_t *ids, int
 }
 
 template <int N>
-static vq_status take_rows(const vq_call *c, const vq_tensor *book, const vq_tensor *ids,
-                           const vq_cuda_complaint *complaint, const char *op)
+vq_status take_rows(const vq_call *c, const vq_tensor *book, const vq_tensor *ids,
+                    const vq_cuda_complaint *complaint, const char *op)
 {
   int64_t rows = vq_count(ids), K = book->dim[0], C = book->dim[1];
   return vq_cuda_status(VQ_LAUNCH(take_kernel<N>, vq_blocks(rows * (C / N), THREADS), THREADS, vq_stream(c),
@@ -217,7 +217,7 @@ static vq_status take_rows(const vq_call *c, const vq_tensor *book, const vq_ten
                         op);
 }
 
-static vq_status quantise_forward_cuda(const vq_call *c)
+vq_status quantise_forward_cuda(const vq_call *c)
 {
   return vq_cuda_take_rows(c, c->in[BOOK], c->in[IDS], &no_such_row, "quantise");
 }

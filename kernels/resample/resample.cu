@@ -32,13 +32,13 @@ struct band {
   const float *weight;
 };
 
-static sizes sizes_of(const vq_call *c)
+sizes sizes_of(const vq_call *c)
 {
   const int64_t *d = c->in[PICTURE]->dim;
   return sizes{d[1], d[2], d[3], c->attr->i[SIDE], c->in[Y_INDEX]->dim[0] / d[0]};
 }
 
-static axis axis_of(const vq_call *c, int index)
+axis axis_of(const vq_call *c, int index)
 {
   return axis{vq_values_as<int32_t>(c->in[index]),
               vq_values(c->in[index + 1]),
@@ -105,7 +105,7 @@ __global__ void resample_long_kernel(float *y, const float *x, axis down, axis a
   y[i] = sum;
 }
 
-static vq_status resample_forward_cuda(const vq_call *c)
+vq_status resample_forward_cuda(const vq_call *c)
 {
   sizes s = sizes_of(c);
   size_t bytes = (size_t)(s.W * s.C) * sizeof(float);
@@ -163,7 +163,7 @@ __global__ void resample_long_gradient_kernel(float *dx, bool add, const float *
   vq_put_gradient(dx + i, add, sum);
 }
 
-static vq_status resample_backward_cuda(const vq_call *c)
+vq_status resample_backward_cuda(const vq_call *c)
 {
   sizes s = sizes_of(c);
   size_t bytes = (size_t)((s.W + TOGETHER * s.S) * s.C) * sizeof(float);

@@ -109,7 +109,7 @@ __global__ void sharpen_gradient_kernel(float *dx, bool add, const float *x, con
   }
 }
 
-static vq_status sharpen_forward_cuda(const vq_call *c)
+vq_status sharpen_forward_cuda(const vq_call *c)
 {
   const int64_t *d = c->in[X]->dim;
   return vq_cuda_status(VQ_LAUNCH(sharpen_kernel, (unsigned)(d[0] * d[1]), THREADS, vq_stream(c), vq_values(c->out),
@@ -117,12 +117,12 @@ static vq_status sharpen_forward_cuda(const vq_call *c)
                         "sharpen");
 }
 
-static size_t sharpen_scratch_cuda(const vq_call *c, bool backward)
+size_t sharpen_scratch_cuda(const vq_call *c, bool backward)
 {
   return backward ? (size_t)vq_count(c->in[X]) * sizeof(float) : 0;
 }
 
-static vq_status sharpen_backward_cuda(const vq_call *c)
+vq_status sharpen_backward_cuda(const vq_call *c)
 {
   const int64_t *d = c->in[X]->dim;
   float *told = static_cast<float *>(c->scratch);

@@ -22,7 +22,7 @@ struct job {
   double *length, *rest;
 };
 
-static job job_of(const vq_call *c)
+job job_of(const vq_call *c)
 {
   double weight = c->attr->f[WEIGHT];
   job j = {vq_values(c->in[F]),
@@ -43,7 +43,7 @@ static job job_of(const vq_call *c)
   return j;
 }
 
-static size_t sphere_scratch_cuda(const vq_call *c, bool backward)
+size_t sphere_scratch_cuda(const vq_call *c, bool backward)
 {
   int64_t n = c->in[F]->dim[0], m = c->in[E]->dim[0], D = c->in[F]->dim[1];
   return (size_t)(n + m + (backward ? (n + m) * D : n)) * sizeof(double);
@@ -109,12 +109,12 @@ __global__ void sphere_kernel(float *y, job j)
     *y = (float)(j.scale * sum);
 }
 
-static vq_status find_lengths(const vq_call *c, const job &j)
+vq_status find_lengths(const vq_call *c, const job &j)
 {
   return vq_cuda_status(VQ_LAUNCH(length_kernel, (unsigned)(j.n + j.m), THREADS, vq_stream(c), j), "sphere");
 }
 
-static vq_status sphere_forward_cuda(const vq_call *c)
+vq_status sphere_forward_cuda(const vq_call *c)
 {
   job j = job_of(c);
   VQ_TRY(find_lengths(c, j));
@@ -163,7 +163,7 @@ __global__ void row_gradient_kernel(float *dx, bool add, const float *dy, job j,
     vq_put_gradient(dx + blockIdx.x * j.D + d, add, (float)((slope[d] - (double)x[d] / by * along) / by));
 }
 
-static vq_status sphere_backward_cuda(const vq_call *c)
+vq_status sphere_backward_cuda(const vq_call *c)
 {
   job j = job_of(c);
   VQ_TRY(find_lengths(c, j));

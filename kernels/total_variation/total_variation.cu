@@ -16,7 +16,7 @@ struct picture {
   float down, across;
 };
 
-static picture picture_of(const vq_call *c)
+picture picture_of(const vq_call *c)
 {
   const int64_t *d = c->in[X]->dim;
   double down = (double)(d[0] * (d[1] - 1) * d[2] * d[3]), across = (double)(d[0] * d[1] * (d[2] - 1) * d[3]);
@@ -29,7 +29,7 @@ static picture picture_of(const vq_call *c)
                  (float)(across > 0 ? weight / across : 0)};
 }
 
-static size_t total_variation_scratch_cuda(const vq_call *c, bool backward)
+size_t total_variation_scratch_cuda(const vq_call *c, bool backward)
 {
   return backward ? 0 : (size_t)(c->in[X]->dim[0] * c->in[X]->dim[1]) * sizeof(float);
 }
@@ -61,7 +61,7 @@ __global__ void total_variation_kernel(float *y, const float *sums, int64_t rows
     *y = sum;
 }
 
-static vq_status total_variation_forward_cuda(const vq_call *c)
+vq_status total_variation_forward_cuda(const vq_call *c)
 {
   picture p = picture_of(c);
   float *sums = static_cast<float *>(c->scratch);
@@ -92,7 +92,7 @@ __global__ void total_variation_gradient_kernel(float *dx, bool add, const float
   }
 }
 
-static vq_status total_variation_backward_cuda(const vq_call *c)
+vq_status total_variation_backward_cuda(const vq_call *c)
 {
   picture p = picture_of(c);
   return vq_cuda_status(VQ_LAUNCH(total_variation_gradient_kernel, (unsigned)p.rows, THREADS, vq_stream(c),

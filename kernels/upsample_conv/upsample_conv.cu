@@ -34,7 +34,7 @@ template <class T> __global__ void spread_kernel(T *spread, const T *w, int64_t 
   }
 }
 
-static vq_status spread_weights(const vq_call *c, void *to)
+vq_status spread_weights(const vq_call *c, void *to)
 {
   const vq_tensor *w = c->in[W];
   int64_t count = SPREAD * SPREAD * w->dim[0] * w->dim[3];
@@ -46,14 +46,14 @@ static vq_status spread_weights(const vq_call *c, void *to)
   });
 }
 
-static size_t spread_bytes(const vq_tensor *w)
+size_t spread_bytes(const vq_tensor *w)
 {
   size_t bytes = (size_t)(SPREAD * SPREAD * w->dim[0] * w->dim[3]) * vq_dtype_bytes(w->dtype);
   return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
 }
 
 /* One form, for both ways. */
-static vq_status upsample_conv_prepare_cuda(const vq_call *c)
+vq_status upsample_conv_prepare_cuda(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
   void *form;
@@ -64,7 +64,7 @@ static vq_status upsample_conv_prepare_cuda(const vq_call *c)
   return c->device->plan ? VQ_OK : spread_weights(c, form);
 }
 
-static vq_product forwards(const vq_call *c)
+vq_product forwards(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   int64_t each = w->dim[0] * w->dim[3];
@@ -79,7 +79,7 @@ static vq_product forwards(const vq_call *c)
   return p;
 }
 
-static vq_product backwards(const vq_call *c)
+vq_product backwards(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   int64_t each = w->dim[0] * w->dim[3];
@@ -93,14 +93,14 @@ static vq_product backwards(const vq_call *c)
   return p;
 }
 
-static size_t upsample_conv_scratch_cuda(const vq_call *c, bool backward)
+size_t upsample_conv_scratch_cuda(const vq_call *c, bool backward)
 {
   vq_product p = backward ? backwards(c) : forwards(c);
   return (c->in[W]->prepared[VQ_FORWARD] ? 0 : spread_bytes(c->in[W])) + vq_product_scratch(&p);
 }
 
 /* Weights that are not frozen are spread in scratch. */
-static vq_status run(const vq_call *c, vq_product *p)
+vq_status run(const vq_call *c, vq_product *p)
 {
   const vq_tensor *w = c->in[W];
   void *scratch = c->scratch;
@@ -113,7 +113,7 @@ static vq_status run(const vq_call *c, vq_product *p)
   return vq_product_run(c, p, scratch, "upsample_conv");
 }
 
-static vq_status upsample_conv_forward_cuda(const vq_call *c)
+vq_status upsample_conv_forward_cuda(const vq_call *c)
 {
   vq_product p = forwards(c);
   p.x = vq_values(c->in[X]);
@@ -122,7 +122,7 @@ static vq_status upsample_conv_forward_cuda(const vq_call *c)
   return run(c, &p);
 }
 
-static vq_status upsample_conv_backward_cuda(const vq_call *c)
+vq_status upsample_conv_backward_cuda(const vq_call *c)
 {
   vq_product p = backwards(c);
   p.x = vq_grad(c->out);

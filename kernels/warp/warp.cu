@@ -21,13 +21,13 @@ struct sizes {
   bool border;
 };
 
-static sizes sizes_of(const vq_call *c)
+sizes sizes_of(const vq_call *c)
 {
   const int64_t *d = c->in[X]->dim;
   return sizes{(int)d[0], (int)d[1], (int)d[2], (int)d[3], c->attr->i[PADDING] == VQ_WARP_BORDER};
 }
 
-static const double *matrices_of(const vq_call *c)
+const double *matrices_of(const vq_call *c)
 {
   return vq_values_as<double>(c->in[MATRIX]);
 }
@@ -107,12 +107,12 @@ __global__ void warp_kernel(float *y, const float *x, const double *M, sizes s, 
     y[k] = (al * x[p.al + k] + ar * x[p.ar + k]) + (bl * x[p.bl + k] + br * x[p.br + k]);
 }
 
-static int blocks_of_a_cutout(const sizes &s)
+int blocks_of_a_cutout(const sizes &s)
 {
   return (int)vq_blocks((int64_t)s.H * s.W, THREADS);
 }
 
-static vq_status warp_forward_cuda(const vq_call *c)
+vq_status warp_forward_cuda(const vq_call *c)
 {
   sizes s = sizes_of(c);
   int across = blocks_of_a_cutout(s);
@@ -123,12 +123,12 @@ static vq_status warp_forward_cuda(const vq_call *c)
 
 /* ---- backward ---- */
 
-static const vq_cuda_complaint not_finite = {VQ_ERR_NAN,
-                                             "warp: the gradient of cutout %lld has a value that is not finite"};
-static const vq_cuda_complaint too_much = {VQ_ERR_ARGUMENT,
-                                           "warp: the gradient of cutout %lld adds up to 4096 or more, which its "
-                                           "fixed point does not hold: give the prompts "
-                                           "smaller weights"};
+const vq_cuda_complaint not_finite = {VQ_ERR_NAN,
+                                      "warp: the gradient of cutout %lld has a value that is not finite"};
+const vq_cuda_complaint too_much = {VQ_ERR_ARGUMENT,
+                                    "warp: the gradient of cutout %lld adds up to 4096 or more, which its "
+                                    "fixed point does not hold: give the prompts "
+                                    "smaller weights"};
 
 /* Scratch. */
 struct sums {
@@ -138,18 +138,18 @@ struct sums {
   int slabs;
 };
 
-static int64_t slabs_of(const vq_call *c)
+int64_t slabs_of(const vq_call *c)
 {
   return (vq_count(c->in[X]) / c->in[X]->dim[0] + SLAB - 1) / SLAB;
 }
 
-static size_t warp_scratch_cuda(const vq_call *c, bool backward)
+size_t warp_scratch_cuda(const vq_call *c, bool backward)
 {
   int64_t words = vq_count(c->in[X]) + c->in[X]->dim[0] * (slabs_of(c) + 1);
   return backward ? (size_t)words * sizeof(double) : 0;
 }
 
-static sums sums_of(const vq_call *c)
+sums sums_of(const vq_call *c)
 {
   sums s = {static_cast<unsigned long long *>(c->scratch), NULL, NULL, (int)slabs_of(c)};
   s.slab = reinterpret_cast<double *>(s.sum + vq_count(c->in[X]));
@@ -236,7 +236,7 @@ __global__ void warp_gradient_kernel(float *dx, bool add, sums of, const float *
   vq_put_gradient(dx + e, add, value);
 }
 
-static vq_status warp_backward_cuda(const vq_call *c)
+vq_status warp_backward_cuda(const vq_call *c)
 {
   sizes s = sizes_of(c);
   sums to = sums_of(c);
