@@ -288,3 +288,32 @@ Test(cli, tells_devices_and_plans)
   cr_expect(strstr(s.out, "together") && strstr(s.out, "64x64"), "%s", s.out);
   forget(&s);
 }
+
+/* Every command but those that ask for a GPU works, and says once why the CPU computes; those that ask for one end with the reason, and
+ * write nothing. */
+static void expect_only_the_cpu(const char *module, const char *why)
+{
+  setenv("VQGEN_CUDA_MODULE", module, 1);
+  said s = TOOL_OK("devices", "--json");
+  json_t *o = parse(s.out);
+  const char *status = json_string_value(json_object_get(o, "gpu_status"));
+  cr_expect(json_array_size(json_object_get(o, "gpus")) == 0 && status && strstr(status, why), "%s", s.out);
+  json_decref(o);
+  forget(&s);
+  s = TOOL_OK("a cat", QUICK, "-n", "1", "-o", "cpu.png");
+  const char *notice = strstr(s.err, "vqgen: the CPU computes: ");
+  cr_expect(notice && strstr(notice, why) && !strstr(notice + 1, "vqgen: "), "%s", s.err);
+  cr_expect(!remove(in_scratch("cpu.png")), "there is no picture");
+  forget(&s);
+  s = TOOL("a cat", QUICK, "-n", "1", "-o", "card.png", "--device", "cuda");
+  cr_expect(s.status == 1 && !strncmp(s.err, "vqgen: ", 7) && strstr(s.err, why), "%d\n%s", s.status, s.err);
+  cr_expect(access(in_scratch("card.png"), F_OK), "it computed all the same");
+  forget(&s);
+}
+
+Test(cli, starts_where_cuda_is_hidden)
+{
+  expect_only_the_cpu("/nowhere/libvqgen-cuda.so", "the GPU module is not there: /nowhere/libvqgen-cuda.so");
+  put_file(in_scratch("other.so"), "no library", 10);
+  expect_only_the_cpu(in_scratch("other.so"), "the GPU module is not there: ");
+}

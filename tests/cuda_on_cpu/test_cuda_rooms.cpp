@@ -269,8 +269,30 @@ static void test_refusals()
   expect(!warp_with(on, 300), "warp, just small enough", vq_error_message());
 }
 
+/* ---- what a card has no kernel for is an error: nothing is computed by the CPU instead ---- */
+
+static void test_no_other_device()
+{
+  Engine on(true);
+  vq_kernels ours;
+  for (const vq_op *const *op = vq_ops; *op; op++) {
+    on.device->backend->find(on.device, *op, &ours);
+    bool forward = ours.forward && ours.forward != (*op)->forward;
+    bool backward = !(*op)->backward == !ours.backward && (!ours.backward || ours.backward != (*op)->backward);
+    expect(forward && backward, (*op)->name, "its kernels are missing or the CPU's");
+  }
+  vq_op unheard = vq_op_add;
+  unheard.name = "unheard_of";
+  vq_tensor *in[] = {on.leaf({2}, {1, 2}), on.leaf({2}, {3, 4})};
+  expect(!vq_record(on.tape, &unheard, in, 2, NULL), "unheard_of", "it was computed");
+  expect(vq_tape_status(on.tape) == VQ_ERR_UNSUPPORTED && strstr(vq_error_message(), "unheard_of") &&
+             strstr(vq_error_message(), "the cuda device has no kernel"),
+         "unheard_of", vq_error_message());
+}
+
 int main()
 {
+  test_no_other_device();
   for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
     cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
     test_updates();
