@@ -132,6 +132,27 @@ void vq_device_give(vq_device *device, void *memory)
   forbid(device, memory, bytes);
 }
 
+static vq_status add_chunk(vq_device *device, size_t bytes)
+{
+  vq_chunk *made = calloc(1, sizeof *made);
+  void *memory = NULL;
+  if (!made)
+    return vq_fail(VQ_ERR_MEMORY, "no memory for weights");
+  vq_status status = device->backend->alloc(device, &memory, bytes);
+  if (status) {
+    free(made);
+    return status;
+  }
+  *made = (vq_chunk){.next = device->weights, .memory = memory, .bytes = bytes};
+  device->weights = made;
+  return VQ_OK;
+}
+
+vq_status vq_weights_reserve(vq_device *device, size_t bytes)
+{
+  return device->plan || !bytes ? VQ_OK : add_chunk(device, bytes);
+}
+
 vq_status vq_weights_take(vq_device *device, size_t bytes, void **out)
 {
   size_t padded = (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
@@ -143,19 +164,8 @@ vq_status vq_weights_take(vq_device *device, size_t bytes, void **out)
   }
   vq_chunk *chunk = device->weights;
   if (!chunk || chunk->bytes - chunk->used < padded) {
-    vq_chunk *made = calloc(1, sizeof *made);
-    if (!made)
-      return vq_fail(VQ_ERR_MEMORY, "no memory for weights");
-    void *memory = NULL;
-    made->bytes = padded > CHUNK_BYTES ? padded : CHUNK_BYTES;
-    vq_status status = device->backend->alloc(device, &memory, made->bytes);
-    if (status) {
-      free(made);
-      return status;
-    }
-    made->memory = memory;
-    made->next = chunk;
-    device->weights = chunk = made;
+    VQ_TRY(add_chunk(device, padded > CHUNK_BYTES ? padded : CHUNK_BYTES));
+    chunk = device->weights;
   }
   *out = chunk->memory + chunk->used;
   chunk->used += padded;

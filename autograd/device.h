@@ -99,6 +99,10 @@ void vq_device_free(vq_device *device);
 /* Makes the step pool: once for a device, before its first tape. VQ_ERR_MEMORY if the system refuses. */
 vq_status vq_device_reserve(vq_device *device, size_t bytes);
 
+/* Makes one stretch for the weights that are about to be made, `bytes` of a plan's weight_bytes: what would be left over at the ends of
+ * smaller stretches is then not taken. Without it, or beyond it, the arena grows by itself. VQ_ERR_MEMORY. */
+vq_status vq_weights_reserve(vq_device *device, size_t bytes);
+
 /* The most bytes of the step pool that have been in use together: what vq_device_reserve must be given. */
 size_t vq_device_peak(const vq_device *device);
 

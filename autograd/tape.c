@@ -28,6 +28,8 @@ struct vq_tape {
   int64_t nodes, node_room;
   vq_tensor_list tensors;
   vq_status status; /* the first error */
+  void *room;       /* vq_tape_room's */
+  size_t room_bytes;
   bool trap;
   vq_watch_fn watch;
   void *watch_user;
@@ -57,6 +59,18 @@ vq_tensor *vq_leaf(vq_tape *t, const vq_shape *shape, const void *host, bool wan
   x->wants = wants;
   vq_status status = host ? vq_tensor_write(t->device, x, host) : VQ_OK;
   return status ? vq_tape_fail(t, status) : x;
+}
+
+void *vq_tape_room(vq_tape *t, size_t bytes)
+{
+  if (bytes > t->room_bytes || !t->room) {
+    free(t->room);
+    t->room = malloc(bytes + 1);
+    t->room_bytes = t->room ? bytes : 0;
+  }
+  if (!t->room)
+    return vq_tape_fail(t, vq_fail(VQ_ERR_MEMORY, "no memory for %zu bytes of a step's numbers", bytes));
+  return memset(t->room, 0, bytes);
 }
 
 vq_tensor *vq_view(vq_tape *t, vq_tensor *x, int rank, const int64_t *dim)
@@ -376,6 +390,7 @@ void vq_tape_free(vq_tape *t)
   vq_rewind(t, VQ_TAPE_START);
   vq_list_free(&t->tensors);
   free(t->node);
+  free(t->room);
   free(t);
 }
 

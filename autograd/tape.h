@@ -40,6 +40,10 @@ vq_tensor *vq_tape_fail(vq_tape *tape, vq_status status);
  * vq_grad_drop, or until the tape is cut back past the leaf. */
 vq_tensor *vq_leaf(vq_tape *tape, const vq_shape *shape, const void *host, bool wants);
 
+/* Room on the host for at least that many bytes, for numbers that are about to be written to tensors: zeros, good until the next call. It
+ * is kept, so that steps that repeat ask the system for no memory. NULL, and the tape's error, when there is none. */
+void *vq_tape_room(vq_tape *tape, size_t bytes);
+
 /* x with another shape of as many elements: shares x's values and gradient. x itself may then be done with. */
 vq_tensor *vq_view(vq_tape *tape, vq_tensor *x, int rank, const int64_t *dim);
 

@@ -123,14 +123,12 @@ static int32_t end_of_text(const int32_t *ids, int64_t length)
 static vq_tensor *row_numbers(vq_tape *t, const int32_t *ids, int64_t B, int64_t T)
 {
   vq_shape s = vq_shape_make(VQ_I32, 1, &B);
-  int32_t *row = calloc((size_t)B, sizeof *row);
+  int32_t *row = vq_tape_room(t, (size_t)B * sizeof *row);
   if (!row)
-    return vq_tape_fail(t, vq_fail(VQ_ERR_MEMORY, "no memory for %lld row numbers", (long long)B));
+    return NULL;
   for (int64_t b = 0; ids && b < B; b++)
     row[b] = end_of_text(ids + b * T, T);
-  vq_tensor *x = vq_leaf(t, &s, row, false);
-  free(row);
-  return x;
+  return vq_leaf(t, &s, row, false);
 }
 
 /* Norm and projection of the rows that a tower ends in. Ends the reference on x. */

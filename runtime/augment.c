@@ -3,7 +3,6 @@
 
 #include "base/rng.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- draws ---- */
@@ -215,19 +214,16 @@ typedef struct parameters {
   int32_t *number; /* [n,4], or [n,VQ_JITTER_STAGES] */
 } parameters;
 
-static void parameters_free(parameters *p)
+/* In the tape's room, all zero. */
+static bool parameters_take(parameters *p, vq_tape *t, int n)
 {
-  free(p->matrix);
-  free(p->amount);
-  free(p->number);
-}
-
-static vq_status parameters_create(parameters *p, int n)
-{
-  p->matrix = calloc((size_t)n * 9, sizeof *p->matrix);
-  p->amount = calloc((size_t)n * VQ_JITTER_STAGES, sizeof *p->amount);
-  p->number = calloc((size_t)n * VQ_JITTER_STAGES, sizeof *p->number);
-  return p->matrix && p->amount && p->number ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for augmentations");
+  size_t matrices = (size_t)n * 9, stages = (size_t)n * VQ_JITTER_STAGES;
+  p->matrix = vq_tape_room(t, matrices * sizeof *p->matrix + stages * (sizeof *p->amount + sizeof *p->number));
+  if (!p->matrix)
+    return false;
+  p->amount = (vq_real *)(p->matrix + matrices);
+  p->number = (int32_t *)(p->amount + stages);
+  return true;
 }
 
 static vq_status fill(const parameters *p, const vq_augment *a, const vq_augment_key *key, int j, int side)
@@ -311,13 +307,14 @@ vq_tensor *vq_augment_cutouts(vq_tape *t, vq_tensor *x, const vq_augment *list, 
     int n = (int)x->dim[0], side = (int)x->dim[2];
     if (a->kind == VQ_AUGMENT_FLIP)
       continue;
-    vq_status status = parameters_create(&p, n);
+    if (!parameters_take(&p, t, n))
+      return NULL;
+    vq_status status = VQ_OK;
     for (int j = 0; j < n && !status; j++) {
       vq_augment_key key = key_of(seed, step, place, first + j);
       status = fill(&p, a, &key, j, side);
     }
     x = status ? vq_tape_fail(t, status) : record(t, x, a, &p);
-    parameters_free(&p);
   }
   return x;
 }

@@ -2,6 +2,11 @@
 #include "runtime/compute.h"
 
 #include <stdio.h>
+#include <stdlib.h> /* defines __GLIBC__, where that is the C library */
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 size_t vq_memory_available(void)
 {
@@ -27,6 +32,13 @@ vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const
                  "smaller picture or close other programs",
                  what, (double)(need->weights + need->step) / mib, (double)need->weights / mib,
                  (double)need->step / mib, place->cuda ? "GPU" : "machine", (double)have / mib);
+}
+
+void vq_memory_return(void)
+{
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 static vq_status run(vq_device *device, vq_job_fn job, void *user)
@@ -59,7 +71,10 @@ vq_status vq_compute(vq_job_fn job, void *user, const vq_place *place)
   VQ_TRY(vq_place_open(&device, place));
   vq_status status = vq_device_reserve(device, need.step);
   if (!status)
+    status = vq_weights_reserve(device, need.weights);
+  if (!status)
     status = run(device, job, user);
   vq_device_free(device);
+  vq_memory_return();
   return status;
 }

@@ -27,6 +27,10 @@ vq_status vq_compute(vq_job_fn job, void *user, const vq_place *place);
 /* VQ_ERR_MEMORY, saying what for, unless the place has that much memory available now. */
 vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const char *what);
 
+/* Gives what has been freed back to the system: networks are read through rooms of some MiB, which the C library would keep for later, so
+ * that more would be resident than was planned. */
+void vq_memory_return(void);
+
 /* Bytes that programs can have without others being pushed out to the disk; 0 when the system does not tell. */
 size_t vq_memory_available(void);
 

@@ -121,6 +121,9 @@ static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32
                        int rows)
 {
   vq_tensor *index[2], *weight[2];
+  double *room = vq_tape_room(t, (size_t)k->bands.most * sizeof *room);
+  if (!room)
+    return NULL;
   for (int i = 0; i < k->bands.count; i++) {
     const int32_t whole[3] = {0, 0, (int32_t)k->bands.side}, row = i < rows ? i : rows - 1;
     memcpy(k->boxes + 3 * i, k->whole ? whole : boxes + 3 * row, sizeof whole);
@@ -128,7 +131,8 @@ static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32
   }
   for (int i = 0; i < 2; i++) {
     table *axis = &k->axis[i];
-    vq_status status = vq_bands_fill(&k->bands, k->boxes, i == 0 ? k->mirror : NULL, i, axis->index, axis->weight);
+    vq_status status =
+        vq_bands_fill(&k->bands, k->boxes, i == 0 ? k->mirror : NULL, i, axis->index, axis->weight, room);
     if (status)
       return vq_tape_fail(t, status);
     index[i] = vq_leaf(t, &axis->index_shape, axis->index, false);

@@ -30,6 +30,8 @@ struct vq_engine {
   vq_tensor *home;       /* [1,h,w,C]: where; NULL: at 0 */
   vq_tensor *told;       /* what a step says of itself, read from the device at once: slots, below */
   vq_tensor *shown;      /* [1,H,W,3]: its picture, if somebody asks */
+  vq_real *
+      host; /* what passes between the device and the host in a step: what it says, draws of codes, or z for its average */
   vq_tensor *target[VQ_MOST_PROMPTS];
   bool rests[VQ_MOST_PROMPTS];
   int quantum, quanta;
@@ -96,6 +98,16 @@ static vq_status make_average(vq_engine *e, const int64_t z_dim[4])
   return e->average ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for an average");
 }
 
+/* Once, so that steps ask the system for nothing. */
+static vq_status make_host(vq_engine *e)
+{
+  int64_t most = vq_count(e->told), draws = e->uniform ? vq_count(e->uniform) : 0, z = e->mean ? vq_count(e->z) : 0;
+  most = draws > most ? draws : most;
+  most = z > most ? z : most;
+  e->host = calloc((size_t)most, sizeof *e->host);
+  return e->host ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for what a step says");
+}
+
 static vq_status build(vq_engine *e)
 {
   const vq_engine_config *c = &e->config;
@@ -126,6 +138,7 @@ static vq_status build(vq_engine *e)
   e->quanta = vq_cutouts_quanta(c->cutouts, &e->quantum);
   const int64_t slots = slot_of(e, TOLD_OTHERS), picture_dim[4] = {1, c->h * f, c->w * f, 3};
   VQ_TRY(zeros(&e->told, e->device, 1, &slots, false));
+  VQ_TRY(make_host(e));
   VQ_TRY(zeros(&e->shown, e->device, 4, picture_dim, false));
   vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  c->clip->image_resolution,
                            c->box_least,  c->box_most, e->quantum};
@@ -145,6 +158,7 @@ void vq_engine_free(vq_engine *e)
   vq_clip_free(e->clip);
   vq_device_free(e->device);
   free(e->average);
+  free(e->host);
   free(e);
 }
 
@@ -211,7 +225,10 @@ vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, cons
   if (!status)
     status = vq_device_reserve(e->device, need.step);
   if (!status)
+    status = vq_weights_reserve(e->device, need.weights);
+  if (!status)
     status = build(e);
+  vq_memory_return();
   if (status)
     vq_engine_free(e);
   else
@@ -241,18 +258,13 @@ int vq_engine_padded_cutouts(const vq_engine *e)
 
 vq_status vq_engine_restart_optimizer(vq_engine *e)
 {
-  vq_shape s = vq_shape_of(e->z);
-  void *nothing = calloc(1, vq_shape_bytes(&s));
-  if (!nothing)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for the optimizer's state");
-  vq_status status = vq_tensor_write(e->device, e->m, nothing);
-  if (!status)
-    status = vq_tensor_write(e->device, e->v, nothing);
-  if (!status && e->past)
-    status = vq_tensor_write(e->device, e->past, nothing);
-  free(nothing);
+  vq_device *d = e->device;
   e->updates = 0;
-  return status;
+  if (d->plan)
+    return VQ_OK;
+  VQ_TRY(d->backend->fill(d, VQ_REAL, vq_values(e->m), 0, vq_count(e->m)));
+  VQ_TRY(d->backend->fill(d, VQ_REAL, vq_values(e->v), 0, vq_count(e->v)));
+  return e->past ? d->backend->fill(d, VQ_REAL, vq_values(e->past), 0, vq_count(e->past)) : VQ_OK;
 }
 
 /* One more z into the average, as Crowson's EMATensor does it. */
@@ -261,13 +273,11 @@ static vq_status average_z(vq_engine *e)
   if (!e->average)
     return VQ_OK;
   size_t count = (size_t)vq_count(e->z);
-  vq_real *z = malloc(count * sizeof *z);
-  vq_status status = z ? vq_tensor_read(e->device, e->z, z) : vq_fail(VQ_ERR_MEMORY, "no memory for an average");
-  for (size_t i = 0; i < count && !status; i++)
-    e->average[i] = (vq_real)(e->config.ema * (double)e->average[i] + (1 - e->config.ema) * (double)z[i]);
+  VQ_TRY(vq_tensor_read(e->device, e->z, e->host));
+  for (size_t i = 0; i < count; i++)
+    e->average[i] = (vq_real)(e->config.ema * (double)e->average[i] + (1 - e->config.ema) * (double)e->host[i]);
   e->averaged++;
-  free(z);
-  return status;
+  return VQ_OK;
 }
 
 vq_status vq_engine_set_z(vq_engine *e, const vq_real *z)
@@ -405,16 +415,11 @@ static vq_status hold(vq_engine *e)
 static vq_status draw_codes(vq_engine *e)
 {
   int64_t tokens = e->uniform ? vq_count(e->uniform) : 0;
-  vq_real *uniform = tokens && !e->device->plan ? malloc((size_t)tokens * sizeof *uniform) : NULL;
   if (!tokens || e->device->plan)
     return VQ_OK;
-  if (!uniform)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for draws");
   for (int64_t i = 0; i < tokens; i++)
-    uniform[i] = (vq_real)vq_rng_uniform(e->seed, VQ_RNG_CODES, e->step, (uint64_t)i);
-  vq_status status = vq_tensor_write(e->device, e->uniform, uniform);
-  free(uniform);
-  return status;
+    e->host[i] = (vq_real)vq_rng_uniform(e->seed, VQ_RNG_CODES, e->step, (uint64_t)i);
+  return vq_tensor_write(e->device, e->uniform, e->host);
 }
 
 /* No trace of the last step on the tape. */
@@ -473,9 +478,8 @@ static vq_status check_finite(const vq_engine *e, const vq_findings *f)
 static vq_status listen(vq_engine *e, vq_findings *f)
 {
   int targets = e->config.targets;
-  vq_real *told = calloc((size_t)vq_count(e->told), sizeof *told);
-  if (!told)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for losses");
+  vq_real *told = e->host;
+  memset(told, 0, (size_t)vq_count(e->told) * sizeof *told);
   vq_status status = vq_tensor_read(e->device, e->told, told);
   for (int i = 0; i < targets; i++) {
     f->losses[i] = e->rests[i] ? NAN : 0;
@@ -485,7 +489,6 @@ static vq_status listen(vq_engine *e, vq_findings *f)
   f->tv_loss = e->config.tv_weight != 0 ? (double)told[slot_of(e, TOLD_TV)] : 0;
   f->pull_loss = e->pull ? (double)told[slot_of(e, TOLD_PULL)] : 0;
   e->verdict = told[slot_of(e, TOLD_FINITE)];
-  free(told);
   return status;
 }
 
@@ -586,15 +589,10 @@ vq_status vq_engine_step(vq_engine *e, const int32_t *boxes, double lr, vq_findi
 static vq_status show_average(vq_engine *e)
 {
   size_t count = (size_t)vq_count(e->z);
-  vq_real *mean = malloc(count * sizeof *mean);
   double all = 1 - pow(e->config.ema, (double)e->averaged);
-  if (!mean)
-    return vq_fail(VQ_ERR_MEMORY, "no memory for an average");
   for (size_t i = 0; i < count; i++)
-    mean[i] = (vq_real)((double)e->average[i] / all);
-  vq_status status = vq_tensor_write(e->device, e->mean, mean);
-  free(mean);
-  return status;
+    e->host[i] = (vq_real)((double)e->average[i] / all);
+  return vq_tensor_write(e->device, e->mean, e->host);
 }
 
 vq_status vq_engine_picture(vq_engine *e, vq_real *picture)

@@ -139,6 +139,7 @@ void vq_session_free(vq_session *s)
   vq_network_close(s->vqgan);
   vq_network_close(s->clip);
   free(s->boxes);
+  free(s->seen);
   free(s->model);
   free((char *)s->settings.vqgan);
   free((char *)s->settings.clip);
@@ -330,18 +331,23 @@ static size_t values_of(const vq_session *s)
   return (size_t)(s->w * s->factor) * (size_t)(s->h * s->factor) * 3;
 }
 
+static vq_status make_seen(vq_session *s)
+{
+  if (!s->seen)
+    s->seen = malloc(values_of(s) * sizeof *s->seen);
+  return s->seen ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
+}
+
 vq_status vq_session_step(vq_session *s, vq_step_report *report)
 {
   if (!s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
   if (!s->watch)
     return take_step(s, report, NULL);
-  vq_real *picture = malloc(values_of(s) * sizeof *picture);
-  vq_status status = picture ? take_step(s, report, picture) : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
-  if (!status)
-    vq_levels(s->watch, picture, values_of(s));
-  free(picture);
-  return status;
+  VQ_TRY(make_seen(s));
+  VQ_TRY(take_step(s, report, s->seen));
+  vq_levels(s->watch, s->seen, values_of(s));
+  return VQ_OK;
 }
 
 void vq_session_watch(vq_session *s, uint8_t *rgb)
@@ -357,14 +363,10 @@ void vq_session_size(const vq_session *s, int *width, int *height)
 
 vq_status vq_session_picture(vq_session *s, uint8_t *rgb)
 {
-  size_t count = values_of(s);
   if (!s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
-  vq_real *picture = malloc(count * sizeof *picture);
-  vq_status status =
-      picture ? vq_engine_picture(s->engine, picture) : vq_fail(VQ_ERR_MEMORY, "no memory for a picture");
-  if (!status)
-    vq_levels(rgb, picture, count);
-  free(picture);
-  return status;
+  VQ_TRY(make_seen(s));
+  VQ_TRY(vq_engine_picture(s->engine, s->seen));
+  vq_levels(rgb, s->seen, values_of(s));
+  return VQ_OK;
 }

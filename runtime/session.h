@@ -24,6 +24,7 @@ struct vq_session {
   int64_t step;
   char *model;    /* what the notebook's fields call the VQGAN, from the start on; NULL: nobody asks */
   uint8_t *watch; /* borrowed; NULL: nobody watches */
+  vq_real *seen;  /* [H,W,3]: a picture on its way to bytes, from the first that is asked for on; NULL: none was */
 };
 
 /* Can the prompts be meant? VQ_ERR_PROMPT, VQ_ERR_ARGUMENT, VQ_ERR_FILE. session_prompts.c */

@@ -221,11 +221,12 @@ static void fill_tables(const vq_bands *bands, const int32_t *boxes, int input, 
 {
   int32_t index[20000];
   vq_real weight[30000];
+  double room[16];
   bool down = input == 1 || input == 2; /* y_index, y_weight; then x_index, x_weight */
   vq_shape i = vq_bands_index(bands, down ? bands->height : bands->width);
   vq_shape w = vq_bands_weight(bands, down ? bands->height : bands->width);
-  if (input == 0 || vq_shape_bytes(&i) > sizeof index || vq_shape_bytes(&w) > sizeof weight ||
-      vq_bands_fill(bands, boxes, NULL, down, index, weight))
+  if (input == 0 || vq_shape_bytes(&i) > sizeof index || vq_shape_bytes(&w) > sizeof weight || bands->most > 16 ||
+      vq_bands_fill(bands, boxes, NULL, down, index, weight, room))
     return;
   if (input % 2)
     memcpy(host, index, vq_shape_bytes(&i));

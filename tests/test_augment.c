@@ -370,7 +370,9 @@ static vq_tensor *crop(recorded *r)
     vq_shape i = vq_bands_index(&bands, length), w = vq_bands_weight(&bands, length);
     int32_t *runs = malloc(vq_shape_bytes(&i));
     vq_real *values = malloc(vq_shape_bytes(&w));
-    cr_assert(!vq_bands_fill(&bands, boxes, axis ? NULL : mirror, axis, runs, values), "%s", vq_error_message());
+    double room[20];
+    cr_assert(!vq_bands_fill(&bands, boxes, axis ? NULL : mirror, axis, runs, values, room), "%s",
+              vq_error_message());
     index[axis] = vq_leaf(r->b.tape, &i, runs, false);
     weight[axis] = vq_leaf(r->b.tape, &w, values, false);
     free(runs);
@@ -633,7 +635,9 @@ Test(augment, mirrored_boxes)
       vq_shape i = vq_bands_index(&bands, length), w = vq_bands_weight(&bands, length);
       int32_t *runs = malloc(vq_shape_bytes(&i));
       vq_real *values = malloc(vq_shape_bytes(&w));
-      cr_assert(!vq_bands_fill(&bands, boxes, axis ? NULL : mirror, axis, runs, values), "%s", vq_error_message());
+      double room[11];
+      cr_assert(!vq_bands_fill(&bands, boxes, axis ? NULL : mirror, axis, runs, values, room), "%s",
+                vq_error_message());
       index[axis] = vq_leaf(b.tape, &i, runs, false);
       weight[axis] = vq_leaf(b.tape, &w, values, false);
       free(runs);

@@ -62,10 +62,12 @@ static vq_tensor *table(vq_tape *t, const vq_bands *sizes, int length, int start
   vq_shape index = vq_bands_index(b, length), weight = vq_bands_weight(b, length);
   int32_t *runs = malloc(vq_shape_bytes(&index));
   vq_real *values = malloc(vq_shape_bytes(&weight));
-  cr_assert(!vq_bands_fill(b, box, NULL, 0, runs, values), "%s", vq_error_message());
+  double *room = malloc((size_t)length * sizeof *room);
+  cr_assert(!vq_bands_fill(b, box, NULL, 0, runs, values, room), "%s", vq_error_message());
   vq_tensor *x = weights ? vq_leaf(t, &weight, values, false) : vq_leaf(t, &index, runs, false);
   free(runs);
   free(values);
+  free(room);
   return x;
 }
 
@@ -138,9 +140,10 @@ static void check_sizes(vq_resample_kind kind, int side, int least, int most)
   vq_shape index = vq_bands_index(&b, most), weight = vq_bands_weight(&b, most);
   int32_t *runs = malloc(vq_shape_bytes(&index));
   vq_real *values = malloc(vq_shape_bytes(&weight));
+  double *room = malloc((size_t)most * sizeof *room);
   for (int size = least; size <= most; size++) {
     const int32_t box[3] = {most - size, 0, size};
-    cr_assert(!vq_bands_fill(&b, box, NULL, 0, runs, values), "%s", vq_error_message());
+    cr_assert(!vq_bands_fill(&b, box, NULL, 0, runs, values, room), "%s", vq_error_message());
     double forward = 0, back = 0;
     for (int i = 0; i < side; i++) {
       double sum = 0;
@@ -157,6 +160,7 @@ static void check_sizes(vq_resample_kind kind, int side, int least, int most)
   }
   free(runs);
   free(values);
+  free(room);
 }
 
 Test(bands, fit_every_size)
@@ -179,11 +183,13 @@ Test(bands, refuse_boxes)
   vq_shape index = vq_bands_index(&b, W), weight = vq_bands_weight(&b, W);
   int32_t *runs = malloc(vq_shape_bytes(&index));
   vq_real *values = malloc(vq_shape_bytes(&weight));
+  double *room = malloc((size_t)b.most * sizeof *room);
   const int32_t wrong[][3] = {{-1, 0, 8}, {0, H - 7, 8}, {W - 7, 0, 8}, {0, 0, 5}, {0, 0, 13}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    cr_expect(vq_bands_fill(&b, wrong[i], NULL, 0, runs, values) == VQ_ERR_ARGUMENT, "box %zu passes", i);
+    cr_expect(vq_bands_fill(&b, wrong[i], NULL, 0, runs, values, room) == VQ_ERR_ARGUMENT, "box %zu passes", i);
   vq_bands large = {VQ_RESAMPLE_AVERAGE, W, H, 8, 1, 6, H + 1, 0, 0};
   cr_expect(vq_bands_measure(&large) == VQ_ERR_ARGUMENT);
   free(runs);
   free(values);
+  free(room);
 }

@@ -2,7 +2,6 @@
 #include "kernels/resample/bands.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const double pi = 3.14159265358979323846;
@@ -169,12 +168,12 @@ static bool fill_axis(const vq_bands *b, const axis *a, run *r, int start, int n
 }
 
 vq_status vq_bands_fill(const vq_bands *b, const int32_t *boxes, const bool *mirror, int which, int32_t *index,
-                        vq_real *weight)
+                        vq_real *weight, double *room)
 {
   int length = which ? b->height : b->width;
   int64_t weights = vq_bands_weight(b, length).dim[1];
-  run r = {0, 0, malloc((size_t)b->most * sizeof(double))};
-  vq_status status = r.weight ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for cutouts");
+  run r = {0, 0, room};
+  vq_status status = VQ_OK;
   for (int j = 0; j < b->count && !status; j++) {
     const int32_t *box = boxes + 3 * j;
     axis a = {length, index + (int64_t)j * 2 * (b->side + length), weight + j * weights};
@@ -189,6 +188,5 @@ vq_status vq_bands_fill(const vq_bands *b, const int32_t *boxes, const bool *mir
       status = vq_fail(VQ_ERR_ARGUMENT, "a cutout of size %d does not fit the tables made for %d to %d", box[2],
                        b->least, b->most);
   }
-  free(r.weight);
   return status;
 }

@@ -38,8 +38,8 @@ vq_shape vq_bands_weight(const vq_bands *bands, int length);
 
 /* One axis's tables for boxes [count,3] = x, y, size; `axis` 0: across, from x; 1: down, from y. `mirror` [count]: the cutouts
  * that are turned about along this axis, to the same bits in the opposite order; NULL: none. VQ_ERR_ARGUMENT for a box that is not
- * inside the picture or not of a size from least to most. */
+ * inside the picture or not of a size from least to most. `room` [bands->most] is the caller's, for what is worked out meanwhile. */
 vq_status vq_bands_fill(const vq_bands *bands, const int32_t *boxes, const bool *mirror, int axis, int32_t *index,
-                        vq_real *weight);
+                        vq_real *weight, double *room);
 
 #endif

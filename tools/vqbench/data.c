@@ -117,15 +117,17 @@ static vq_status fill_tables(const bench_case *c, int i, uint64_t seed, void *ho
                         vq_bands_weight(b, down ? b->height : b->width)};
   int32_t *boxes = malloc((size_t)b->count * 3 * sizeof *boxes);
   void *other = malloc(vq_shape_bytes(&shapes[index]));
-  vq_status status = boxes && other ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the tables of cutouts");
+  double *room = malloc((size_t)b->most * sizeof *room);
+  vq_status status = boxes && other && room ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the tables of cutouts");
   if (!status && !vq_shape_equal(&shapes[!index], &c->in[i].shape))
     status = vq_fail(VQ_ERR_SHAPE, "resample: the recorded tables are not those of its boxes");
   if (!status) {
     vq_boxes_draw(boxes, b->count, b->width, b->height, b->least, b->most, 1, seed & ~(uint64_t)0xff, 0);
-    status = vq_bands_fill(b, boxes, NULL, down, index ? host : other, index ? other : host);
+    status = vq_bands_fill(b, boxes, NULL, down, index ? host : other, index ? other : host, room);
   }
   free(boxes);
   free(other);
+  free(room);
   return status;
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernels/ops.h"
 #include "runtime/cutouts.h"
+#include "tools/vqbench/allocations.h"
 #include "tools/vqbench/data.h"
 
 #include <stdio.h>
@@ -71,6 +72,7 @@ typedef struct step_run {
   double *wall, *part[PARTS]; /* [steps] */
   double cpu;                 /* seconds, of all measured steps */
   long faults, rss_before;
+  int64_t allocations; /* of all measured steps; below 0: not counted */
   int steps;
 } step_run;
 
@@ -119,6 +121,7 @@ static vq_status take_steps(step_run *r, const bench_options *o)
   for (int i = 0; i < WARM_UP; i++)
     VQ_TRY(one_step(r, o, i, NULL));
   struct rusage before = usage();
+  int64_t allocations = bench_allocations();
   for (int i = 0; i < r->steps; i++) {
     double start = bench_now();
     bench_progress("step", i + 1, r->steps, bench_step_name(name, sizeof name, &o->step));
@@ -128,6 +131,7 @@ static vq_status take_steps(step_run *r, const bench_options *o)
       note_parts(r, i, &p, r->wall[i]);
   }
   struct rusage after = usage();
+  r->allocations = bench_allocations() < 0 ? -1 : bench_allocations() - allocations;
   for (int i = 0; apart && i < r->steps; i++) {
     double start = bench_now();
     VQ_TRY(one_step(r, o, WARM_UP + i, &p));
@@ -149,11 +153,12 @@ static double part_median(step_run *r, int k)
 static void print_json(step_run *r, const bench_options *o, const vq_footprint *plan)
 {
   bench_time t = bench_time_of(r->wall, r->steps);
-  printf("{\"steps\":%d,\"seconds\":%.6g,\"spread\":%.4g,\"cpu_seconds\":%.6g,\"faults\":%.1f,\"planned_bytes\":%"
+  printf("{\"steps\":%d,\"seconds\":%.6g,\"spread\":%.4g,\"cpu_seconds\":%.6g,\"faults\":%.1f,\"allocations\":%.1f,"
+         "\"planned_bytes\":%"
          "zu,\"resident_bytes\":%.0f,"
          "\"parts\":{",
-         r->steps, t.median, t.spread, r->cpu / r->steps, (double)r->faults / r->steps, plan->weights + plan->step,
-         1024.0 * (double)usage().ru_maxrss);
+         r->steps, t.median, t.spread, r->cpu / r->steps, (double)r->faults / r->steps,
+         (double)r->allocations / r->steps, plan->weights + plan->step, 1024.0 * (double)usage().ru_maxrss);
   for (int k = 0; k < PARTS; k++)
     printf("%s\"%s\":%.6g", k ? "," : "", part_keys[k], part_median(r, k));
   printf("}}\n");
@@ -175,6 +180,8 @@ static void print_table(step_run *r, const vq_footprint *plan)
   printf("%-20s %10.1f MiB at most (%+.1f %%), of which %.1f before the networks were made\n", "resident memory",
          resident, 100 * (resident / planned - 1), (double)r->rss_before / 1024);
   printf("%-20s %10.1f a step\n", "page faults", (double)r->faults / r->steps);
+  if (r->allocations >= 0)
+    printf("%-20s %10.1f a step\n", "calls of malloc", (double)r->allocations / r->steps);
 }
 
 static vq_status run(step_run *r, const bench_options *o)
