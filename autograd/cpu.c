@@ -91,6 +91,9 @@ static void cpu_find(const vq_device *device, const vq_op *op, vq_kernels *out)
 
 const vq_backend vq_cpu_backend = {
     .name = "cpu",
+#ifndef VQ_DOUBLE
+    .bf16_weights = true,
+#endif
     .in_host_memory = true,
     .alloc = cpu_alloc,
     .free = cpu_free,

@@ -40,6 +40,7 @@ typedef struct vq_kernels {
 typedef struct vq_backend {
   const char *name;    /* "cpu" */
   bool bf16;           /* has kernels for activations and weights of BF16 (vq_op.bf16) */
+  bool bf16_weights;   /* has kernels for frozen weights of BF16 (vq_op.multiplies), and activations of VQ_REAL */
   bool in_host_memory; /* the process may read what alloc gave: then places are guarded under AddressSanitizer */
   vq_status (*alloc)(vq_device *device, void **out, size_t bytes);
   void (*free)(vq_device *device, void *memory);
@@ -69,8 +70,8 @@ typedef enum vq_mode { VQ_AT_ONCE, VQ_KEEPING, VQ_REPEATING } vq_mode;
 struct vq_device {
   const vq_backend *backend;
   void *state;         /* the backend's own */
-  vq_dtype products;   /* the type that networks make the weights of matrix products and convolutions in, from which
-                             * activations get theirs: VQ_REAL or, where the backend has it, VQ_BF16 */
+  vq_dtype products;   /* the type that networks make the weights of matrix products and convolutions in: VQ_REAL or,
+                        * where the backend has it, VQ_BF16. Activations get theirs from it: vq_device_activations */
   vq_threads *threads; /* owned; NULL runs on the caller alone */
   bool plan;           /* hands out places only: no memory, no kernels */
   bool one_by_one;     /* wait after every kernel, so that a failure names its op */
@@ -85,6 +86,12 @@ struct vq_device {
   int64_t weight_count;
   size_t weight_bytes; /* taken from it so far */
 };
+
+/* The type of what products make: device->products or, where only weights can be of BF16, VQ_REAL. */
+static inline vq_dtype vq_device_activations(const vq_device *device)
+{
+  return device->backend->bf16 ? device->products : VQ_REAL;
+}
 
 /* The CPU with `threads` threads (0: one for each processor); the caller frees it, after its tapes. */
 vq_status vq_cpu_create(vq_device **out, int threads);

@@ -49,6 +49,9 @@ struct vq_op {
   unsigned optional; /* bit i: in[i] may be NULL */
   unsigned
       bf16; /* bit i: in[i] may be BF16 on a backend that computes in it (vq_backend.bf16); else all are VQ_REAL */
+  /* Bit i: of those, in[i] is the weight of a product: if it is frozen it may be BF16 on a backend that has such
+   * weights alone (vq_backend.bf16_weights). */
+  unsigned multiplies;
   vq_shape_fn shape;
   /* On the CPU; another backend finds its own by the record (vq_backend.find). */
   vq_scratch_fn scratch; /* NULL: none */

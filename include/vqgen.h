@@ -107,12 +107,14 @@ typedef enum vq_metadata {
   VQ_METADATA_XMP = 4      /* the notebook's fields */
 } vq_metadata;
 
-/* How numbers are kept. Sums, statistics, softmax, losses, z and the picture are fp32 in any. */
+/* How numbers are kept. On the CPU fp32 or, where the processor has dot products of bf16, bf16: then frozen weights and what they are
+ * multiplied by are rounded, and all else is fp32. On GPUs activations are of that type too. Sums, statistics, softmax,
+ * losses, z and the picture are fp32 in any. */
 typedef enum vq_precision {
-  VQ_PRECISION_AUTO, /* what the device is best at */
+  VQ_PRECISION_AUTO, /* fp32 on the CPU, bf16 on GPUs that have it */
   VQ_PRECISION_FP32,
   VQ_PRECISION_TF32, /* fp32, products with factors of 11 digits */
-  VQ_PRECISION_BF16  /* weights and activations of 8 digits */
+  VQ_PRECISION_BF16  /* products of factors of 8 digits */
 } vq_precision;
 
 typedef struct vq_settings {

@@ -6,17 +6,36 @@ vq_status vq_check_types(const vq_call *call, const char *op, unsigned integers)
   return vq_check_types_bf16(call, op, integers, 0);
 }
 
-vq_status vq_check_types_bf16(const vq_call *call, const char *op, unsigned integers, unsigned bf16)
+/* `low`: those that may be BF16. */
+static vq_status check_types(const vq_call *call, const char *op, unsigned integers, unsigned low)
 {
   for (int i = 0; i < VQ_IN; i++) {
     const vq_tensor *x = call->in[i];
     vq_dtype wanted = integers >> i & 1 ? VQ_I32 : VQ_REAL;
-    bool low = bf16 >> i & 1 && call->device->backend->bf16;
-    if (x && x->dtype != wanted && !(low && x->dtype == VQ_BF16))
+    if (x && x->dtype != wanted && !(low >> i & 1 && x->dtype == VQ_BF16))
       return vq_fail(VQ_ERR_SHAPE, "%s: input %d is %s and must be %s", op, i, vq_dtype_name(x->dtype),
                      vq_dtype_name(wanted));
   }
   return VQ_OK;
+}
+
+vq_status vq_check_types_bf16(const vq_call *call, const char *op, unsigned integers, unsigned bf16)
+{
+  return check_types(call, op, integers, call->device->backend->bf16 ? bf16 : 0);
+}
+
+vq_status vq_check_types_product(const vq_call *call, const char *op, int w, unsigned bf16)
+{
+  const vq_tensor *weight = call->in[w];
+  bool frozen = weight && weight->weight && !weight->wants;
+  if (call->device->backend->bf16_weights && frozen)
+    return check_types(call, op, 0, 1u << w);
+  return vq_check_types_bf16(call, op, 0, bf16);
+}
+
+vq_dtype vq_product_type(const vq_call *call, int w)
+{
+  return call->device->backend->bf16 ? call->in[w]->dtype : VQ_REAL;
 }
 
 vq_status vq_check_rank(const char *op, const char *name, const vq_tensor *x, int rank)

@@ -30,6 +30,13 @@ vq_status vq_check_types(const vq_call *call, const char *op, unsigned integers)
 /* The same, but that those whose bits are set in `bf16` (the op's own vq_op.bf16) may be BF16 where the backend has it. */
 vq_status vq_check_types_bf16(const vq_call *call, const char *op, unsigned integers, unsigned bf16);
 
+/* The same for an op that multiplies by in[w]: where the backend has only weights of BF16 (vq_op.multiplies), that one may be, if it is
+ * frozen. */
+vq_status vq_check_types_product(const vq_call *call, const char *op, int w, unsigned bf16);
+
+/* The type of what such an op makes. */
+vq_dtype vq_product_type(const vq_call *call, int w);
+
 /* x has this rank (and these dims; -1: any). `name` is the tensor's name in the op's contract. */
 vq_status vq_check_rank(const char *op, const char *name, const vq_tensor *x, int rank);
 vq_status vq_check_dims(const char *op, const char *name, const vq_tensor *x, int rank, int64_t d0, int64_t d1,

@@ -64,7 +64,8 @@ static void build_text(vq_clip *net, vq_weight_reader *r)
   int64_t width = c->text_width;
   vq_transformer_config blocks = {c->text_layers, c->text_width, c->text_heads, true,
                                   c->exact_gelu ? VQ_GELU_EXACT : VQ_GELU_QUICK};
-  net->text.tokens = vq_read_matrix(r, "token_embedding.weight", c->vocab_size, width, r->device->products);
+  net->text.tokens =
+      vq_read_matrix(r, "token_embedding.weight", c->vocab_size, width, vq_device_activations(r->device));
   net->text.positions = vq_read_matrix(r, "positional_embedding", c->context_length, width, VQ_REAL);
   net->text.transformer = vq_transformer_create(r, "transformer", &blocks);
   net->text.ln_final = vq_read_norm(r, "ln_final", width);

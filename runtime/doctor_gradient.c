@@ -8,7 +8,7 @@
  * so large a part of the gradient that a wrong block cannot hide in it. In float32 the two differ by less than 1 %, in bf16, whose losses have
  * three digits, that is not asked. 2 % is taken.
  *
- * Then the same gradient elsewhere: on one thread, to the same bits; on a GPU, where there is one, in each precision that it has.
+ * Then the same gradient elsewhere: on one thread, to the same bits; in bf16, if the processor has it; on a GPU, where there is one, in each precision that it has.
  */
 #include "runtime/doctor.h"
 
@@ -218,6 +218,7 @@ static void check_elsewhere(vq_doctor *d, chain *c, const char *name, const vq_p
 
 static void check_places(vq_doctor *d, chain *c)
 {
+  static const double bf16_apart = 0.1;
   static const struct {
     const char *name;
     vq_precision precision;
@@ -225,11 +226,15 @@ static void check_places(vq_doctor *d, chain *c)
         bound; /* float32 sums in another order; a product in bf16 keeps 8 bits, in tf32 11, and a gradient passes some fifty of them */
   } gpu[] = {{"gpu, fp32", VQ_PRECISION_FP32, 1e-3},
              {"gpu, tf32", VQ_PRECISION_TF32, 0.02},
-             {"gpu, bf16", VQ_PRECISION_BF16, 0.1}};
+             {"gpu, bf16", VQ_PRECISION_BF16, bf16_apart}};
   vq_place place;
   check_elsewhere(d, c, "on one thread", VQ_ON_CPU(1), 0);
+  if (!vq_place_cpu_has_bf16())
+    vq_doctor_say(d, "cpu, bf16", VQ_CHECK_SKIP, "", "this processor has no dot products of bf16");
+  else if (!vq_place_find(&place, "cpu", VQ_PRECISION_BF16, d->options.threads, NULL))
+    check_elsewhere(d, c, "cpu, bf16", &place, bf16_apart);
   if (!vq_cuda_expected() || vq_place_find(&place, "cuda", VQ_PRECISION_FP32, d->options.threads, NULL)) {
-    vq_doctor_say(d, "on a gpu", VQ_CHECK_SKIP, "", "no GPU is used here: there is one device and one precision");
+    vq_doctor_say(d, "on a gpu", VQ_CHECK_SKIP, "", "no GPU is used here");
     return;
   }
   for (size_t i = 0; i < sizeof gpu / sizeof *gpu; i++)

@@ -1,6 +1,7 @@
 /* place.c -- from words to devices. */
 #include "runtime/place.h"
 
+#include "base/processor.h"
 #include "runtime/compute.h"
 #include "runtime/machine.h"
 
@@ -38,12 +39,29 @@ static vq_status on_card(vq_place *out, vq_precision precision)
   return VQ_OK;
 }
 
+bool vq_place_cpu_has_bf16(void)
+{
+#ifdef VQ_DOUBLE
+  return false;
+#else
+  return vq_processor_has_bf16();
+#endif
+}
+
 static vq_status on_cpu(vq_place *out, vq_precision precision)
 {
   out->cuda = NULL;
   out->products = VQ_REAL;
-  if (precision == VQ_PRECISION_BF16 || precision == VQ_PRECISION_TF32)
-    return vq_fail(VQ_ERR_UNSUPPORTED, "the CPU computes in fp32 only in this version: leave --precision away");
+  if (precision == VQ_PRECISION_TF32)
+    return vq_fail(VQ_ERR_UNSUPPORTED, "tf32 is for GPUs: the CPU computes with --precision fp32, or bf16");
+  if (precision != VQ_PRECISION_BF16)
+    return VQ_OK;
+  if (!vq_place_cpu_has_bf16()) /* without the instructions it would be less exact and slower */
+    return vq_fail(
+        VQ_ERR_UNSUPPORTED,
+        "bf16 needs a processor with dot products of bf16 (AVX512_BF16), and this one, or VQGEN_CPU, has "
+        "none: use --precision fp32");
+  out->products = VQ_BF16;
   return VQ_OK;
 }
 
@@ -75,7 +93,11 @@ vq_status vq_place_of(vq_place *out, const vq_settings *s)
 
 vq_status vq_place_open(vq_device **out, const vq_place *place)
 {
-  return place->cuda ? place->cuda->create(out, place->card, place->products) : vq_cpu_create(out, place->threads);
+  if (place->cuda)
+    return place->cuda->create(out, place->card, place->products);
+  VQ_TRY(vq_cpu_create(out, place->threads));
+  (*out)->products = place->products;
+  return VQ_OK;
 }
 
 vq_status vq_place_plan(vq_device **out, const vq_place *place)
@@ -96,9 +118,12 @@ size_t vq_place_available(const vq_place *place)
 void vq_place_name(const vq_place *place, char *text, size_t bytes)
 {
   vq_cuda_card card;
-  if (!place->cuda)
+  if (!place->cuda) {
     vq_machine_device(text, bytes);
-  else if (place->cuda->describe(&card, place->card))
+    size_t used = strlen(text);
+    if (place->products == VQ_BF16)
+      snprintf(text + used, bytes - used, ", bf16");
+  } else if (place->cuda->describe(&card, place->card))
     snprintf(text, bytes, "cuda");
   else
     snprintf(text, bytes, "cuda, %s, sm_%d%d, %s", card.name, card.major, card.minor,

@@ -19,6 +19,9 @@ typedef struct vq_place {
  * "cuda" or "cuda:I". VQ_ERR_ARGUMENT, VQ_ERR_DEVICE, VQ_ERR_UNSUPPORTED (a precision that the device has not). */
 vq_status vq_place_find(vq_place *out, const char *device, vq_precision precision, int threads, const vq_log *log);
 
+/* Whether the CPU computes in bf16: whether this build and this processor have what it takes. */
+bool vq_place_cpu_has_bf16(void);
+
 /* The place that settings name. */
 vq_status vq_place_of(vq_place *out, const vq_settings *settings);
 
@@ -31,7 +34,7 @@ vq_status vq_place_plan(vq_device **out, const vq_place *place);
 /* Bytes that can be had there now; 0: unknown. */
 size_t vq_place_available(const vq_place *place);
 
-/* "cpu, AMD EPYC, AVX-512"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
+/* "cpu, AMD EPYC, AVX-512"; "cpu, AMD EPYC, AVX-512, bf16"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
 void vq_place_name(const vq_place *place, char *text, size_t bytes);
 
 #endif

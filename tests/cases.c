@@ -58,6 +58,12 @@ static void unpack(void *host, int64_t count)
   }
 }
 
+/* On a device that computes by frozen weights of BF16, and all else in float. */
+static bool only_weights(const vq_device *device)
+{
+  return device->backend->bf16_weights && device->products == VQ_BF16;
+}
+
 static vq_status make_input(const vq_case *c, int i, vq_tape *tape, unsigned halves, uint64_t seed,
                             const void *given, vq_tensor **out)
 {
@@ -72,9 +78,10 @@ static vq_status make_input(const vq_case *c, int i, vq_tape *tape, unsigned hal
     memcpy(host, given, vq_shape_bytes(&s));
   else
     draw(c, i, vq_shape_count(&s), seed, host);
+  bool low = half && (device->backend->bf16 || only_weights(device));
   if (half)
     round_to_bf16(host, vq_shape_count(&s));
-  if (half && device->backend->bf16) {
+  if (low) {
     s.dtype = VQ_BF16;
     pack(host, vq_shape_count(&s));
   }
@@ -145,7 +152,7 @@ static vq_status run_on(vq_tape *tape, const vq_case *c, unsigned halves, uint64
     vq_real *drawn = malloc((size_t)count * sizeof *drawn);
     for (int64_t e = 0; e < count; e++)
       drawn[e] = dy ? dy[e] : (vq_real)vq_rng_normal(seed, VQ_RNG_WEIGHTS, VQ_IN, (uint64_t)e);
-    if (halves)
+    if (halves && !only_weights(device))
       round_to_bf16(drawn, count);
     if (y->dtype == VQ_BF16)
       pack(drawn, count);

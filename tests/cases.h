@@ -96,7 +96,8 @@ vq_status vq_case_run(const vq_case *c, int threads, uint64_t seed, const void *
                       vq_result *result);
 
 /* The same on a device that the caller has made and has not reserved. `halves`: bit i for in[i], of those in the op's bf16, says that it
- * is BF16 or, on a backend that does not compute in it, rounded to it; so is dy, if there is a bit. */
+ * is BF16 or, on a backend that does not compute in it, rounded to it; so is dy, if there is a bit. On a CPU whose products are
+ * BF16, bits are for what the op multiplies by, and dy is as drawn. */
 vq_status vq_case_run_on(const vq_case *c, vq_device *device, unsigned halves, uint64_t seed,
                          const void *const *given, const vq_real *dy, vq_result *result);
 void vq_result_free(vq_result *result);

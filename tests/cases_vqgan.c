@@ -53,7 +53,8 @@ static vq_tensor *norm_conv(vq_tape *t, vq_tensor *const *in)
 /* A skip is of the weight's type, which need not be x's. */
 static vq_tensor *norm_conv_of_itself(vq_tape *t, vq_tensor *const *in)
 {
-  vq_tensor *skip = in[0]->dtype == in[3]->dtype ? in[0] : vq_cast(t, in[0], in[3]->dtype);
+  vq_dtype made = vq_tape_device(t)->backend->bf16 ? in[3]->dtype : VQ_REAL;
+  vq_tensor *skip = in[0]->dtype == made ? in[0] : vq_cast(t, in[0], made);
   return vq_norm_act_conv(t, in[0], in[1], in[2], 3, EPS, VQ_ACT_SILU, in[3], in[4], skip);
 }
 

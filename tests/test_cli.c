@@ -63,7 +63,7 @@ static const refusal refusals[] = {
     {1, "GPU", {"a", "--device=cuda:1023"}},
     {2, "no device: write auto", {"a", "--device", "gpu"}},
     {2, "no device: write auto", {"a", "--device", "cuda:one"}},
-    {2, "CPU computes in fp32 only", {"a", "--device", "cpu", "--precision", "bf16"}},
+    {2, "tf32 is for GPUs", {"a", "--device", "cpu", "--precision", "tf32"}},
     {1, "no network of that name", {"embed", "--text", "a", "--clip", "ViT-B/0"}},
     {2, "no checkpoint given", {"convert", "-o", "x.safetensors"}},
     {2, "no -o", {"convert", "x.ckpt"}},

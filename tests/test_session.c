@@ -1,6 +1,7 @@
 /* test_session.c -- runs, as a program that uses vqgen.h sees them, with the networks that ship; and resizing. */
 #include "tests/gather.h"
 
+#include "base/processor.h"
 #include "loaders/image.h"
 #include "loaders/safetensors.h"
 #include "runtime/perceive.h"
@@ -93,6 +94,46 @@ Test(session, losses_fall)
   }
   vq_session_free(session);
   cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
+}
+
+/* In bf16 losses fall too, near those of fp32 and not the same; any number of threads gives the same pictures. A processor without
+ * dot products of bf16 says so. */
+Test(session, bf16_on_the_cpu)
+{
+  static uint8_t one[6][PIXELS], three[6][PIXELS], single[6][PIXELS];
+  vq_settings s = quick();
+  vq_session *session;
+  s.device = "cpu";
+  run(&s, 5, single);
+  vq_session *exact = begin(&s, 1, VQ_NO_STOP);
+  double loss = step(exact).loss;
+  vq_session_free(exact);
+  s.precision = VQ_PRECISION_BF16;
+  if (!vq_processor_has_bf16()) {
+    cr_expect(vq_session_create(&session, &s) == VQ_ERR_UNSUPPORTED && strstr(vq_error_message(), "AVX512_BF16"),
+              "%s", vq_error_message());
+    return;
+  }
+  run(&s, 5, one);
+  s.threads = 3;
+  run(&s, 5, three);
+  cr_expect(!memcmp(one, three, sizeof one), "three threads make other pictures");
+  cr_expect(!same(one[5], single[5]), "bf16 makes the pictures of fp32");
+  s.threads = s.cutouts = 2;
+  session = begin(&s, 1, VQ_NO_STOP);
+  double first = 0, last = 0;
+  for (int i = 0; i < 20; i++) {
+    double of_step = step(session).loss;
+    first += i < 4 ? of_step / 4 : 0;
+    last += i >= 16 ? of_step / 4 : 0;
+  }
+  vq_session_free(session);
+  cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
+  s.cutouts = 1;
+  session = begin(&s, 1, VQ_NO_STOP);
+  double low = step(session).loss;
+  vq_session_free(session);
+  cr_expect(fabs(low - loss) < 0.02 * loss && low != loss, "a first loss of %.6f, in fp32 %.6f", low, loss);
 }
 
 /* With z held still, losses differ from step to step as far as the cutouts do: not at all if they are the whole picture. */
@@ -368,7 +409,8 @@ Test(session, a_picture_says_how_it_was_made, .init = scratch_create, .fini = sc
   double weight[2], stop, lr;
   json_t *none;
   int width, height, now, steps, cutouts;
-  cr_assert(!json_unpack_ex(o, &error, 0, "{s:[[s,F,o],[s,F,F]], s:[i,i], s:i, s:i, s:s, s:F, s:s, s:i, s:{s:s}, s:{s:s}}",
+  cr_assert(!json_unpack_ex(o, &error, 0,
+                            "{s:[[s,F,o],[s,F,F]], s:[i,i], s:i, s:i, s:s, s:F, s:s, s:i, s:{s:s}, s:{s:s}}",
                             "prompts", &first, &weight[0], &none, &second, &weight[1], &stop, "size", &width,
                             &height, "step", &now, "steps", &steps, "seed", &seed, "lr", &lr, "lr_schedule",
                             &schedule, "cutouts", &cutouts, "vqgan", "name", &vqgan, "clip", "name", &clip),

@@ -184,7 +184,7 @@ static const refusal refusals[] = {
     {2, "a side has 1 to", {"step", "--size", "0x64"}},
     {2, "16 pixels to a token", {"step", "--size", "8x8"}},
     {2, "\"gpu\" is no device", {"--device", "gpu"}},
-    {2, "computes in fp32 only", {"step", "--device", "cpu", "--precision", "tf32"}},
+    {2, "tf32 is for GPUs", {"step", "--device", "cpu", "--precision", "tf32"}},
     {2, "the subcommands are step and agree", {"steps"}},
     {2, "unknown option --list", {"step", "--list"}},
 };

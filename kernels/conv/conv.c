@@ -16,7 +16,7 @@ static vq_status conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   const vq_tensor *x = c->in[X], *w = c->in[W];
   const int64_t *attr = c->attr->i;
   (void)saved;
-  VQ_TRY(vq_check_types_bf16(c, "conv", 0, MAY_BE_BF16));
+  VQ_TRY(vq_check_types_product(c, "conv", W, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("conv", "x", x, 4));
   VQ_TRY(vq_check_rank("conv", "w", w, 4));
   if (x->dim[3] != w->dim[3])
@@ -33,7 +33,7 @@ static vq_status conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   if (high < w->dim[1] || wide < w->dim[2])
     return vq_fail_shape("conv", "x", x, "with its padding is smaller than", "w", w);
   *out = vq_shape_of(x);
-  out->dtype = w->dtype;
+  out->dtype = vq_product_type(c, W);
   out->dim[1] = (high - w->dim[1]) / attr[STRIDE] + 1;
   out->dim[2] = (wide - w->dim[2]) / attr[STRIDE] + 1;
   out->dim[3] = w->dim[0];
@@ -57,7 +57,8 @@ static vq_conv_args sizes(const vq_call *c)
                         .left = c->attr->i[LEFT],
                         .oh = y->dim[1],
                         .ow = y->dim[2],
-                        .form = w->prepared[VQ_FORWARD]};
+                        .form = vq_conv_form(w, VQ_FORWARD),
+                        .panels = vq_conv_panels(w, VQ_FORWARD)};
 }
 
 static size_t conv_scratch(const vq_call *c, bool backward)
@@ -106,6 +107,7 @@ const vq_op vq_op_conv = {
     .gives = 1u << X | 1u << W | 1u << B,
     .optional = 1u << B,
     .bf16 = MAY_BE_BF16,
+    .multiplies = 1u << W,
     .shape = conv_shape,
     .scratch = conv_scratch,
     .prepare = conv_prepare,

@@ -2,6 +2,7 @@
 #include "kernels/conv/gradients.h"
 
 #include "kernels/check.h"
+#include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
 #include "kernels/cpu/winograd.h"
@@ -30,7 +31,18 @@ static void turn(vq_device *device, const vq_tensor *w, vq_real *turned)
 
 bool vq_conv_by_winograd(const vq_tensor *w, int64_t stride)
 {
-  return stride == 1 && w->rank == 4 && w->dim[1] == 3 && w->dim[2] == 3 && vq_winograd_fits(w->dim[0], w->dim[3]);
+  return stride == 1 && w->dtype == VQ_REAL && w->rank == 4 && w->dim[1] == 3 && w->dim[2] == 3 &&
+         vq_winograd_fits(w->dim[0], w->dim[3]);
+}
+
+const vq_real *vq_conv_form(const vq_tensor *w, int which)
+{
+  return w->dtype == VQ_REAL ? w->prepared[which] : NULL;
+}
+
+const uint16_t *vq_conv_panels(const vq_tensor *w, int which)
+{
+  return w->dtype == VQ_BF16 ? w->prepared[which] : NULL;
 }
 
 static vq_status prepare_form(vq_device *device, vq_tensor *w, int which)
@@ -50,6 +62,8 @@ vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride)
 {
   vq_tensor *weight = call->in[w];
   vq_shape s = vq_shape_of(weight);
+  if (weight->dtype == VQ_BF16)
+    return vq_bf16_prepare(call->device, weight, call->in[x]->wants && stride == 1);
   if (!weight->weight || weight->wants || stride != 1 || weight->dim[1] * weight->dim[2] == 1)
     return VQ_OK;
   bool winograd = vq_conv_by_winograd(weight, stride), back = call->in[x]->wants && !weight->prepared[VQ_BACKWARD];
@@ -85,9 +99,11 @@ static vq_conv_args backwards(const vq_conv_args *a, const vq_real *dy, bool add
 }
 
 /* With what stands in for the weight. */
-static vq_conv_args frozen_backwards(const vq_conv_args *a, const vq_tensor *w, const vq_real *dy, bool add, vq_real *dx)
+static vq_conv_args frozen_backwards(const vq_conv_args *a, const vq_tensor *w, const vq_real *dy, bool add,
+                                     vq_real *dx)
 {
   vq_conv_args b = backwards(a, dy, add, dx);
+  b.panels = vq_conv_panels(w, VQ_BACKWARD);
   if (vq_conv_by_winograd(w, a->stride))
     b.form = w->prepared[VQ_BACKWARD];
   else
@@ -97,7 +113,7 @@ static vq_conv_args frozen_backwards(const vq_conv_args *a, const vq_tensor *w, 
 
 static bool is_product(const vq_conv_args *a)
 {
-  return a->kh * a->kw == 1 && a->stride == 1 && a->oh == a->h && a->ow == a->w;
+  return !a->panels && a->kh * a->kw == 1 && a->stride == 1 && a->oh == a->h && a->ow == a->w;
 }
 
 static size_t turned_bytes(const vq_conv_args *a)
@@ -109,8 +125,10 @@ static size_t turned_bytes(const vq_conv_args *a)
 size_t vq_conv_dx_scratch(const vq_conv_args *a, const vq_tensor *w)
 {
   vq_conv_args b = frozen_backwards(a, w, NULL, false, NULL);
-  if (is_product(a) || a->stride != 1)
+  if (is_product(a))
     return 0;
+  if (a->stride != 1)
+    return a->panels ? turned_bytes(a) : 0;
   return vq_conv_cpu_scratch(&b) + (w->prepared[VQ_BACKWARD] ? 0 : turned_bytes(a));
 }
 
@@ -160,7 +178,9 @@ vq_status vq_conv_dx(vq_device *device, const vq_conv_args *a, const vq_tensor *
     return VQ_OK;
   }
   if (a->stride != 1) {
-    gather_job j = {a, vq_values(w), dy, dx, add};
+    if (a->panels)
+      vq_bf16_read(w, scratch);
+    gather_job j = {a, a->panels ? scratch : vq_values(w), dy, dx, add};
     vq_parallel(device->threads, a->n * a->h, gather_task, &j);
     return VQ_OK;
   }

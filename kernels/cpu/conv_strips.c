@@ -1,11 +1,11 @@
-/* conv_strips.c -- convolutions as matrix products of strips, and the way to the other form that there is.
+/* conv_strips.c -- convolutions as matrix products of strips, and the way to the other forms that there are.
  *
  * A strip of output pixels is one product: the values that each pixel reads, side by side, [pixels, kh*kw*ci], times the
  * weights transposed. Tasks are strips, cut across the output channels too where a picture has few strips. They run in
  * LANES queues, lane l taking tasks l, l + LANES ...: each lane has a buffer of its own, so the scratch is bounded and
  * depends on the sizes alone.
  */
-#include "kernels/cpu/conv.h"
+#include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
 #include "kernels/cpu/winograd.h"
@@ -50,6 +50,8 @@ static cut cut_of(const vq_conv_args *a)
 
 size_t vq_conv_cpu_scratch(const vq_conv_args *a)
 {
+  if (a->panels)
+    return vq_bf16_conv_scratch(a);
   if (a->form)
     return vq_winograd_scratch(a);
   cut c = cut_of(a);
@@ -96,6 +98,10 @@ static void lane_task(void *context, int64_t lane)
 
 vq_status vq_conv_cpu(vq_device *device, const vq_conv_args *a, void *scratch)
 {
+  if (a->panels) {
+    vq_bf16_conv(device, a, scratch);
+    return VQ_OK;
+  }
   if (a->form) {
     vq_winograd_conv(device, a, scratch);
     return VQ_OK;

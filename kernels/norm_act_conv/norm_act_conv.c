@@ -32,14 +32,15 @@ static vq_conv_args conv_sizes(const vq_call *c)
                         .left = w->dim[2] / 2,
                         .oh = x->dim[1],
                         .ow = x->dim[2],
-                        .form = w->prepared[VQ_FORWARD]};
+                        .form = vq_conv_form(w, VQ_FORWARD),
+                        .panels = vq_conv_panels(w, VQ_FORWARD)};
 }
 
 static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   const char *op = "norm_act_conv";
-  VQ_TRY(vq_check_types_bf16(c, op, 0, MAY_BE_BF16));
+  VQ_TRY(vq_check_types_product(c, op, W, MAY_BE_BF16));
   VQ_TRY(vq_check_rank(op, "x", x, 4));
   VQ_TRY(vq_norm_check(op, x, c->in[G], c->in[B], c->attr->i[GROUPS], c->attr->f[EPS]));
   if (c->attr->i[ACT] != VQ_ACT_NONE && c->attr->i[ACT] != VQ_ACT_SILU)
@@ -49,7 +50,7 @@ static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *
     return vq_fail(VQ_ERR_SHAPE, "%s: the kernel is %lldx%lld and must be 1x1 or 3x3", op, (long long)w->dim[1],
                    (long long)w->dim[2]);
   *out = vq_shape_of(x);
-  out->dtype = w->dtype;
+  out->dtype = vq_product_type(c, W);
   out->dim[3] = w->dim[0];
   *saved = vq_norm_saved(x, c->attr->i[GROUPS]);
   if (c->in[BIAS])
@@ -129,6 +130,7 @@ const vq_op vq_op_norm_act_conv = {
     .gives = 1u << X | 1u << SKIP,
     .optional = 1u << BIAS | 1u << SKIP,
     .bf16 = MAY_BE_BF16,
+    .multiplies = 1u << W,
     .shape = norm_act_conv_shape,
     .scratch = norm_act_conv_scratch,
     .prepare = norm_act_conv_prepare,

@@ -27,7 +27,7 @@ static vq_status patchify_shape(const vq_call *c, vq_shape *out, vq_shape *saved
                      "finite and the deviation above 0",
                      i, c->attr->f[i], c->attr->f[3 + i]);
   int64_t side = x->dim[1] / patch;
-  *out = vq_shape_make(c->device->products, 3, (int64_t[]){x->dim[0], side * side, patch * patch * 3});
+  *out = vq_shape_make(vq_device_activations(c->device), 3, (int64_t[]){x->dim[0], side * side, patch * patch * 3});
   return VQ_OK;
 }
 

@@ -1,8 +1,12 @@
 /* upsample_conv.c -- upsample_conv on the CPU. Contract: upsample_conv.h. */
 #include "kernels/upsample_conv/upsample_conv.h"
 
+#include "base/bf16.h"
 #include "kernels/check.h"
 #include "kernels/conv/gradients.h"
+#include "kernels/cpu/bf16.h"
+
+#include <stdlib.h>
 
 enum { X, W, B };
 
@@ -13,11 +17,11 @@ static vq_status upsample_conv_shape(const vq_call *c, vq_shape *out, vq_shape *
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
   (void)saved;
-  VQ_TRY(vq_check_types_bf16(c, "upsample_conv", 0, MAY_BE_BF16));
+  VQ_TRY(vq_check_types_product(c, "upsample_conv", W, MAY_BE_BF16));
   VQ_TRY(vq_check_rank("upsample_conv", "x", x, 4));
   VQ_TRY(vq_check_dims("upsample_conv", "w", w, 4, -1, 3, 3, vq_last(x)));
   *out = vq_shape_of(x);
-  out->dtype = w->dtype;
+  out->dtype = vq_product_type(c, W);
   out->dim[1] *= 2;
   out->dim[2] *= 2;
   out->dim[3] = w->dim[0];
@@ -42,7 +46,8 @@ static vq_conv_args forwards(const vq_call *c)
                         .oh = 2 * x->dim[1],
                         .ow = 2 * x->dim[2],
                         .upsample = true,
-                        .form = w->prepared[VQ_FORWARD]};
+                        .form = vq_conv_form(w, VQ_FORWARD),
+                        .panels = vq_conv_panels(w, VQ_FORWARD)};
 }
 
 /* dx with a form: the gradient of the convolution, whose 2x2 pixels are added up as they are written. */
@@ -82,7 +87,8 @@ static vq_conv_args backwards(const vq_call *c)
                         .top = 1,
                         .left = 1,
                         .oh = x->dim[1],
-                        .ow = x->dim[2]};
+                        .ow = x->dim[2],
+                        .panels = vq_conv_panels(w, VQ_BACKWARD)};
 }
 
 /* ---- the weights, spread ---- */
@@ -114,22 +120,75 @@ static void spread_task(void *context, int64_t i)
       }
 }
 
-static void spread(vq_device *device, const vq_tensor *w, vq_real *to)
+static void spread(vq_device *device, const vq_tensor *w, const vq_real *values, vq_real *to)
 {
-  spread_job j = {vq_values(w), to, w->dim[0], w->dim[3]};
+  spread_job j = {values, to, w->dim[0], w->dim[3]};
   vq_parallel(device->threads, j.I, spread_task, &j);
+}
+
+/* ---- the weights in BF16: of y's even and odd rows and columns, and spread; sums are made before they are rounded ---- */
+
+/* to[r,q,o,s,t,i]: of rows of parity r and columns of parity q, which read 2x2 pixels of x. */
+static void split_task(void *context, int64_t o)
+{
+  static const int first[2][2] = {{0, 1}, {0, 2}}, last[2][2] = {{0, 2}, {1, 2}}; /* [parity][s] */
+  const spread_job *j = context;
+  for (int part = 0; part < 4; part++)
+    for (int tap = 0; tap < 4; tap++)
+      for (int64_t i = 0; i < j->I; i++) {
+        int r = part / 2, q = part % 2, s = tap / 2, t = tap % 2;
+        vq_real sum = 0;
+        for (int u = first[r][s]; u <= last[r][s]; u++)
+          for (int v = first[q][t]; v <= last[q][t]; v++)
+            sum += j->w[((o * 3 + u) * 3 + v) * j->I + i];
+        j->spread[((part * j->O + o) * 4 + tap) * j->I + i] = sum;
+      }
+}
+
+static vq_status prepare_bf16(vq_device *device, vq_tensor *w, int which)
+{
+  int64_t O = w->dim[0], I = w->dim[3], count = vq_count(w);
+  size_t each = vq_bf16_panels_bytes(O, 4, I);
+  VQ_TRY(vq_weights_take(device, which == VQ_FORWARD ? 4 * each : vq_bf16_panels_bytes(I, 16, O),
+                         &w->prepared[which]));
+  if (device->plan)
+    return VQ_OK;
+  vq_real *values = malloc((size_t)(17 * count) * sizeof *values), *made = values + count;
+  if (!values) {
+    w->prepared[which] = NULL;
+    return vq_fail(VQ_ERR_MEMORY, "no memory to lay a weight out");
+  }
+  for (int64_t i = 0; i < count; i++)
+    values[i] = (vq_real)vq_bf16_to_float(((const uint16_t *)w->data)[i]);
+  if (which == VQ_FORWARD) {
+    spread_job j = {values, made, O, I};
+    vq_parallel(device->threads, O, split_task, &j);
+    for (int part = 0; part < 4; part++)
+      vq_bf16_lay_out(device->threads, made + part * O * 4 * I, O, 4, I,
+                      (uint16_t *)((char *)w->prepared[which] + (size_t)part * each));
+  } else {
+    spread(device, w, values, made);
+    vq_bf16_lay_out(device->threads, made, I, 16, O, w->prepared[which]);
+  }
+  free(values);
+  return VQ_OK;
 }
 
 static vq_status upsample_conv_prepare(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
+  if (w->dtype == VQ_BF16) {
+    if (!w->prepared[VQ_FORWARD])
+      VQ_TRY(prepare_bf16(c->device, w, VQ_FORWARD));
+    return c->in[X]->wants && !w->prepared[VQ_BACKWARD] ? prepare_bf16(c->device, w, VQ_BACKWARD) : VQ_OK;
+  }
   if (vq_conv_by_winograd(w, 1))
     return vq_conv_prepare(c, X, W, 1);
   if (!c->in[X]->wants || !w->weight || w->prepared[VQ_BACKWARD])
     return VQ_OK;
   VQ_TRY(vq_weights_take(c->device, spread_bytes(w), &w->prepared[VQ_BACKWARD]));
   if (!c->device->plan)
-    spread(c->device, w, w->prepared[VQ_BACKWARD]);
+    spread(c->device, w, vq_values(w), w->prepared[VQ_BACKWARD]);
   return VQ_OK;
 }
 
@@ -158,7 +217,7 @@ static vq_status upsample_conv_backward_cpu(const vq_call *c)
   void *scratch = c->scratch;
   a.weight = w->prepared[VQ_BACKWARD];
   if (!w->prepared[VQ_BACKWARD]) {
-    spread(c->device, w, scratch);
+    spread(c->device, w, vq_values(w), scratch);
     a.weight = scratch;
     scratch = (char *)scratch + spread_bytes(w);
   }
@@ -174,6 +233,7 @@ const vq_op vq_op_upsample_conv = {
     .gives = 1u << X,
     .optional = 1u << B,
     .bf16 = MAY_BE_BF16,
+    .multiplies = 1u << W,
     .shape = upsample_conv_shape,
     .scratch = upsample_conv_scratch,
     .prepare = upsample_conv_prepare,

@@ -41,7 +41,8 @@ static vq_status set_size(const option *o, const char *value)
    1, 4096},                                                                                                 \
       {0, "device", "auto|cpu|cuda[:I]", set_text, &(o)->device, "what computes", "auto"},                   \
   {                                                                                                          \
-    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(o)->precision, "how numbers are kept", "auto"       \
+    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(o)->precision,                                      \
+        "how numbers are kept: auto is fp32 on the CPU", "auto"                                              \
   }
 #define OUTPUT_ROWS(o)                                                                     \
   {0, "quick", NULL, set_flag, &(o)->quick, "few runs: does it work, not how fast is it"}, \

@@ -1,6 +1,7 @@
 /* devices.c -- what can compute here. */
 #include "kernels/cpu/gemm.h"
 #include "runtime/machine.h"
+#include "runtime/place.h"
 #include "tools/vqgen/tool.h"
 
 #include <jansson.h>
@@ -38,7 +39,10 @@ static json_t *gpus(char *status, size_t bytes)
                                             "compute_capability", capability, "memory_bytes",
                                             (json_int_t)card.memory, "free_bytes", (json_int_t)card.free));
   }
-  snprintf(status, bytes, "%s", done ? vq_error_message() : cards ? "--device cuda computes on it" : "there is none");
+  snprintf(status, bytes, "%s",
+           done    ? vq_error_message()
+           : cards ? "--device cuda computes on it"
+                   : "there is none");
   return list;
 }
 
@@ -46,7 +50,10 @@ static void print(const char *model, long processors, const char *sets, const js
 {
   json_t *one;
   size_t i;
-  printf("cpu        %s\nprocessors %ld\ninstructions %s\nproducts   %s\n", model, processors, sets, vq_gemm_backend());
+  printf("cpu        %s\nprocessors %ld\ninstructions %s\nproducts   %s\n", model, processors, sets,
+         vq_gemm_backend());
+  printf("precision  %s\n", vq_place_cpu_has_bf16() ? "fp32, and bf16 if --precision bf16 asks for it"
+                                                    : "fp32 (no dot products of bf16: AVX512_BF16)");
   json_array_foreach(cards, i, one)
       printf("%-10s %s, compute capability %s, %.1f of %.1f GiB free\n",
              json_string_value(json_object_get(one, "device")), json_string_value(json_object_get(one, "name")),
@@ -72,8 +79,9 @@ static int run(const command *c, int argc, char **argv)
   vq_machine_instructions(sets, sizeof sets);
   if (json) {
     json_t *o =
-        json_pack("{s:{s:s, s:i, s:o, s:s}, s:O, s:s}", "cpu", "model", model, "processors", (int)processors,
-                  "instruction_sets", list_of(sets), "products", vq_gemm_backend(), "gpus", cards, "gpu_status", why);
+        json_pack("{s:{s:s, s:i, s:o, s:s, s:o}, s:O, s:s}", "cpu", "model", model, "processors", (int)processors,
+                  "instruction_sets", list_of(sets), "products", vq_gemm_backend(), "precisions",
+                  list_of(vq_place_cpu_has_bf16() ? "fp32 bf16" : "fp32"), "gpus", cards, "gpu_status", why);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
@@ -88,7 +96,7 @@ const command command_devices = {
     .name = "devices",
     .usage = "[--json]",
     .summary = "tells what can compute here",
-    .text = "Tells what can compute here, and why a GPU is not used.",
+    .text = "Tells what can compute here, in which precisions, and why a GPU is not used.",
     .examples = "  vqgen devices\n"
                 "  vqgen devices --json\n",
     .run = run,

@@ -60,7 +60,8 @@ vq_status set_network(const option *o, const char *value); /* const char *: a fi
   {0, "threads", "N", set_integer, &(n)->threads, "how many compute at once", "one a processor", 1, 4096},      \
       {0, "device", "auto|cpu|cuda[:I]", set_text, &(n)->device, "what computes", "auto"},                      \
   {                                                                                                             \
-    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(n)->precision, "how numbers are kept", "auto"          \
+    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(n)->precision,                                         \
+        "how numbers are kept: auto is fp32 on the CPU", "auto"                                                 \
   }
 
 /* Opens the one that is given, or else that of the pair that is found. The caller closes it. */
