@@ -50,6 +50,7 @@ void vq_machine_instructions(char *text, size_t bytes)
   HAS("fma");
   HAS("avx512f");
   HAS("avx512vnni");
+  HAS("avx512bf16");
 #undef HAS
 #elif defined __aarch64__
   used += (size_t)snprintf(text, bytes, "neon");

@@ -45,20 +45,20 @@ static vq_status conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 static vq_conv_args sizes(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W], *y = c->out;
-  return (vq_conv_args){.n = x->dim[0],
-                        .h = x->dim[1],
-                        .w = x->dim[2],
-                        .ci = x->dim[3],
-                        .kh = w->dim[1],
-                        .kw = w->dim[2],
-                        .co = w->dim[0],
-                        .stride = c->attr->i[STRIDE],
-                        .top = c->attr->i[TOP],
-                        .left = c->attr->i[LEFT],
-                        .oh = y->dim[1],
-                        .ow = y->dim[2],
-                        .form = vq_conv_form(w, VQ_FORWARD),
-                        .panels = vq_conv_panels(w, VQ_FORWARD)};
+  vq_conv_args a = {.n = x->dim[0],
+                    .h = x->dim[1],
+                    .w = x->dim[2],
+                    .ci = x->dim[3],
+                    .kh = w->dim[1],
+                    .kw = w->dim[2],
+                    .co = w->dim[0],
+                    .stride = c->attr->i[STRIDE],
+                    .top = c->attr->i[TOP],
+                    .left = c->attr->i[LEFT],
+                    .oh = y->dim[1],
+                    .ow = y->dim[2]};
+  vq_conv_take_form(&a, w, VQ_FORWARD);
+  return a;
 }
 
 static size_t conv_scratch(const vq_call *c, bool backward)

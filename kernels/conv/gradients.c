@@ -1,11 +1,14 @@
 /* gradients.c -- the gradients of a convolution on the CPU. Contract: gradients.h. */
 #include "kernels/conv/gradients.h"
 
+#include "base/bf16.h"
 #include "kernels/check.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/im2col.h"
 #include "kernels/cpu/winograd.h"
+
+#include <stdlib.h>
 
 /* ---- d loss / d x ---- */
 
@@ -35,14 +38,18 @@ bool vq_conv_by_winograd(const vq_tensor *w, int64_t stride)
          vq_winograd_fits(w->dim[0], w->dim[3]);
 }
 
-const vq_real *vq_conv_form(const vq_tensor *w, int which)
+static bool is_filtered_bf16(const vq_tensor *w, int64_t stride)
 {
-  return w->dtype == VQ_REAL ? w->prepared[which] : NULL;
+  return stride == 1 && w->dtype == VQ_BF16 && w->rank == 4 && w->dim[1] == 3 && w->dim[2] == 3 &&
+         vq_winograd_bf16_fits(w->dim[0], w->dim[3]);
 }
 
-const uint16_t *vq_conv_panels(const vq_tensor *w, int which)
+void vq_conv_take_form(vq_conv_args *a, const vq_tensor *w, int which)
 {
-  return w->dtype == VQ_BF16 ? w->prepared[which] : NULL;
+  bool filtered = is_filtered_bf16(w, a->stride);
+  a->form = vq_conv_by_winograd(w, a->stride) ? w->prepared[which] : NULL;
+  a->filtered = filtered ? w->prepared[which] : NULL;
+  a->panels = w->dtype == VQ_BF16 && !filtered ? w->prepared[which] : NULL;
 }
 
 static vq_status prepare_form(vq_device *device, vq_tensor *w, int which)
@@ -58,12 +65,41 @@ static vq_status prepare_form(vq_device *device, vq_tensor *w, int which)
   return VQ_OK;
 }
 
+static vq_status prepare_filtered(vq_device *device, vq_tensor *w, int which)
+{
+  int64_t O = w->dim[0], I = w->dim[3], count = vq_count(w);
+  VQ_TRY(vq_weights_take(device, vq_winograd_bf16_bytes(O, I), &w->prepared[which]));
+  if (device->plan)
+    return VQ_OK;
+  vq_real *values = malloc((size_t)count * sizeof *values);
+  vq_status status = values ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory to lay a weight out");
+  for (int64_t i = 0; i < count && values; i++)
+    values[i] = (vq_real)vq_bf16_to_float(((const uint16_t *)w->data)[i]);
+  if (!status && which == VQ_FORWARD)
+    status = vq_winograd_bf16_prepare(device->threads, values, false, O, I, w->prepared[which]);
+  else if (!status)
+    status = vq_winograd_bf16_prepare(device->threads, values, true, I, O, w->prepared[which]);
+  free(values);
+  if (status)
+    w->prepared[which] = NULL;
+  return status;
+}
+
+static vq_status prepare_bf16(vq_device *device, vq_tensor *w, int64_t stride, bool back)
+{
+  if (!is_filtered_bf16(w, stride))
+    return vq_bf16_prepare(device, w, back && stride == 1);
+  if (!w->prepared[VQ_FORWARD])
+    VQ_TRY(prepare_filtered(device, w, VQ_FORWARD));
+  return back && !w->prepared[VQ_BACKWARD] ? prepare_filtered(device, w, VQ_BACKWARD) : VQ_OK;
+}
+
 vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride)
 {
   vq_tensor *weight = call->in[w];
   vq_shape s = vq_shape_of(weight);
   if (weight->dtype == VQ_BF16)
-    return vq_bf16_prepare(call->device, weight, call->in[x]->wants && stride == 1);
+    return prepare_bf16(call->device, weight, stride, call->in[x]->wants);
   if (!weight->weight || weight->wants || stride != 1 || weight->dim[1] * weight->dim[2] == 1)
     return VQ_OK;
   bool winograd = vq_conv_by_winograd(weight, stride), back = call->in[x]->wants && !weight->prepared[VQ_BACKWARD];
@@ -103,10 +139,8 @@ static vq_conv_args frozen_backwards(const vq_conv_args *a, const vq_tensor *w, 
                                      vq_real *dx)
 {
   vq_conv_args b = backwards(a, dy, add, dx);
-  b.panels = vq_conv_panels(w, VQ_BACKWARD);
-  if (vq_conv_by_winograd(w, a->stride))
-    b.form = w->prepared[VQ_BACKWARD];
-  else
+  vq_conv_take_form(&b, w, VQ_BACKWARD);
+  if (w->dtype == VQ_REAL && !b.form)
     b.weight = w->prepared[VQ_BACKWARD];
   return b;
 }

@@ -8,7 +8,7 @@
  * Frozen weights get other forms once, in the weights arena: 3x3 ones that vq_winograd_fits get its forms, for the convolution
  * (prepared[VQ_FORWARD]) and for its gradient (prepared[VQ_BACKWARD]); others are kept turned [I,kh,kw,O] for the gradient. A 1x1
  * convolution needs no such form (dx = dy w), nor does one with a stride (loops that gather). Those of BF16 are all kept as panels
- * (kernels/cpu/bf16.h).
+ * (kernels/cpu/bf16.h), but for 3x3 ones that vq_winograd_bf16_fits.
  */
 #ifndef VQ_KERNELS_CONV_GRADIENTS_H
 #define VQ_KERNELS_CONV_GRADIENTS_H
@@ -19,9 +19,8 @@
 /* Whether w [O,kh,kw,I], if it is frozen, gets Winograd's forms. */
 bool vq_conv_by_winograd(const vq_tensor *w, int64_t stride);
 
-/* What w, a frozen one, is convolved by in that direction: Winograd's form, or panels if it is of BF16; else NULL. */
-const vq_real *vq_conv_form(const vq_tensor *w, int which);
-const uint16_t *vq_conv_panels(const vq_tensor *w, int which);
+/* Sets a->form, panels and filtered to the form that w, if it is frozen, is convolved in that way; to NULL without one. */
+void vq_conv_take_form(vq_conv_args *a, const vq_tensor *w, int which);
 
 /* For vq_op.prepare: the forms of call->in[w] [O,kh,kw,I], if it is frozen; those for backward if x wants a gradient. */
 vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride);

@@ -23,6 +23,7 @@ typedef struct vq_conv_args {
   /* Forms of the weight in whose place one computes; NULL: none. */
   const vq_real *form;        /* for vq_winograd_conv: kernels/cpu/winograd.h */
   const uint16_t *panels;     /* of BF16, for vq_bf16_conv: kernels/cpu/bf16.h */
+  const uint16_t *filtered;   /* of BF16, for vq_winograd_bf16_conv: kernels/cpu/winograd.h */
   const vq_real *bias, *skip; /* NULL: none */
   bool add;                   /* y is added to; then bias and skip are NULL */
   bool halve; /* y [n,oh/2,ow/2,co] gets the sums of 2x2 pixels, the way back through `upsample`; only with a form */

@@ -50,6 +50,8 @@ static cut cut_of(const vq_conv_args *a)
 
 size_t vq_conv_cpu_scratch(const vq_conv_args *a)
 {
+  if (a->filtered)
+    return vq_winograd_bf16_scratch(a);
   if (a->panels)
     return vq_bf16_conv_scratch(a);
   if (a->form)
@@ -98,6 +100,10 @@ static void lane_task(void *context, int64_t lane)
 
 vq_status vq_conv_cpu(vq_device *device, const vq_conv_args *a, void *scratch)
 {
+  if (a->filtered) {
+    vq_winograd_bf16_conv(device, a, scratch);
+    return VQ_OK;
+  }
   if (a->panels) {
     vq_bf16_conv(device, a, scratch);
     return VQ_OK;

@@ -30,4 +30,19 @@ void vq_winograd_prepare(vq_threads *threads, const vq_real *w, bool turned, int
 size_t vq_winograd_scratch(const vq_conv_args *a);
 void vq_winograd_conv(vq_device *device, const vq_conv_args *a, void *scratch);
 
+/* ---- the same with weights of BF16 ---- */
+
+/* With m = 2 alone: rounding what the transforms make to BF16 then errs 1.7 times as much as rounding x and w does, with m = 4 five
+ * times. For weights that are not large, on processors with dot products of BF16; the others are convolved as they are (kernels/cpu/bf16.h). */
+bool vq_winograd_bf16_fits(int64_t co, int64_t ci);
+size_t vq_winograd_bf16_bytes(int64_t co, int64_t ci);
+
+/* As vq_winograd_prepare. VQ_ERR_MEMORY. */
+vq_status vq_winograd_bf16_prepare(vq_threads *threads, const vq_real *w, bool turned, int64_t co, int64_t ci,
+                                   uint16_t *form);
+
+/* vq_conv_cpu's work for a->filtered: neither `upsample` nor `halve`. */
+size_t vq_winograd_bf16_scratch(const vq_conv_args *a);
+void vq_winograd_bf16_conv(vq_device *device, const vq_conv_args *a, void *scratch);
+
 #endif

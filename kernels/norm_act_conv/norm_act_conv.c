@@ -20,20 +20,20 @@ static vq_norm norm_sizes(const vq_call *c)
 static vq_conv_args conv_sizes(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
-  return (vq_conv_args){.n = x->dim[0],
-                        .h = x->dim[1],
-                        .w = x->dim[2],
-                        .ci = x->dim[3],
-                        .kh = w->dim[1],
-                        .kw = w->dim[2],
-                        .co = w->dim[0],
-                        .stride = 1,
-                        .top = w->dim[1] / 2,
-                        .left = w->dim[2] / 2,
-                        .oh = x->dim[1],
-                        .ow = x->dim[2],
-                        .form = vq_conv_form(w, VQ_FORWARD),
-                        .panels = vq_conv_panels(w, VQ_FORWARD)};
+  vq_conv_args a = {.n = x->dim[0],
+                    .h = x->dim[1],
+                    .w = x->dim[2],
+                    .ci = x->dim[3],
+                    .kh = w->dim[1],
+                    .kw = w->dim[2],
+                    .co = w->dim[0],
+                    .stride = 1,
+                    .top = w->dim[1] / 2,
+                    .left = w->dim[2] / 2,
+                    .oh = x->dim[1],
+                    .ow = x->dim[2]};
+  vq_conv_take_form(&a, w, VQ_FORWARD);
+  return a;
 }
 
 static vq_status norm_act_conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)

@@ -30,6 +30,11 @@ static vq_status upsample_conv_shape(const vq_call *c, vq_shape *out, vq_shape *
   return VQ_OK;
 }
 
+static bool in_bf16(const vq_tensor *w)
+{
+  return w->dtype == VQ_BF16;
+}
+
 static vq_conv_args forwards(const vq_call *c)
 {
   const vq_tensor *x = c->in[X], *w = c->in[W];
@@ -46,8 +51,8 @@ static vq_conv_args forwards(const vq_call *c)
                         .oh = 2 * x->dim[1],
                         .ow = 2 * x->dim[2],
                         .upsample = true,
-                        .form = vq_conv_form(w, VQ_FORWARD),
-                        .panels = vq_conv_panels(w, VQ_FORWARD)};
+                        .form = in_bf16(w) ? NULL : w->prepared[VQ_FORWARD],
+                        .panels = in_bf16(w) ? w->prepared[VQ_FORWARD] : NULL};
 }
 
 /* dx with a form: the gradient of the convolution, whose 2x2 pixels are added up as they are written. */
@@ -88,7 +93,7 @@ static vq_conv_args backwards(const vq_call *c)
                         .left = 1,
                         .oh = x->dim[1],
                         .ow = x->dim[2],
-                        .panels = vq_conv_panels(w, VQ_BACKWARD)};
+                        .panels = in_bf16(w) ? w->prepared[VQ_BACKWARD] : NULL};
 }
 
 /* ---- the weights, spread ---- */
@@ -177,7 +182,7 @@ static vq_status prepare_bf16(vq_device *device, vq_tensor *w, int which)
 static vq_status upsample_conv_prepare(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
-  if (w->dtype == VQ_BF16) {
+  if (in_bf16(w)) {
     if (!w->prepared[VQ_FORWARD])
       VQ_TRY(prepare_bf16(c->device, w, VQ_FORWARD));
     return c->in[X]->wants && !w->prepared[VQ_BACKWARD] ? prepare_bf16(c->device, w, VQ_BACKWARD) : VQ_OK;
