@@ -1,6 +1,7 @@
 /* test_cli.c -- the tool's words: what it takes, what it refuses and how it says so. */
 #include "tests/cli.h"
 
+#include "base/processor.h"
 #include "loaders/npy.h"
 
 #include <jansson.h>
@@ -264,12 +265,33 @@ Test(cli, embeds_as_the_reference)
   vq_npy_free(&golden);
 }
 
+/* bf16 is for processors that have its dot products; without them, here by VQGEN_CPU, it is refused and nothing is written. */
+Test(cli, bf16_on_the_cpu)
+{
+  cr_assert(!setenv("VQGEN_CPU", "plain", 1));
+  said s = TOOL("a", QUICK, "-n", "1", "--device", "cpu", "--precision", "bf16", "-o", "low.png");
+  cr_expect(s.status == 2 && strstr(s.err, "AVX512_BF16") && strstr(s.err, "--precision fp32"), "%d\n%s", s.status,
+            s.err);
+  cr_expect(access(in_scratch("low.png"), F_OK), "a picture was written");
+  forget(&s);
+  cr_assert(!unsetenv("VQGEN_CPU"));
+  if (!vq_processor_has_bf16())
+    visible_skip("this processor has no dot products of bf16");
+  s = TOOL_OK("a", QUICK, "-n", "1", "--device", "cpu", "--precision", "bf16", "-o", "low.png");
+  forget(&s);
+  s = TOOL_OK("inspect", "low.png");
+  cr_expect(strstr(s.out, "bf16"), "the picture does not say that it was made in bf16:\n%s", s.out);
+  forget(&s);
+}
+
 Test(cli, tells_devices_and_plans)
 {
   said s = TOOL_OK("devices", "--json");
   json_t *o = parse(s.out);
   cr_expect(json_integer_value(json_object_get(json_object_get(o, "cpu"), "processors")) > 0);
   cr_expect(json_is_array(json_object_get(o, "gpus")) && json_is_string(json_object_get(o, "gpu_status")));
+  size_t precisions = json_array_size(json_object_get(json_object_get(o, "cpu"), "precisions"));
+  cr_expect_eq(precisions, vq_processor_has_bf16() ? 2 : 1);
   json_decref(o);
   forget(&s);
   s = TOOL_OK("plan", QUICK, "--json");

@@ -3,6 +3,7 @@
  */
 #include "tests/cli.h"
 
+#include "base/processor.h"
 #include "loaders/safetensors.h"
 #include "runtime/doctor.h"
 
@@ -211,6 +212,7 @@ Test(doctor, the_pair_that_ships_is_healthy)
   for (size_t i = 0; i < sizeof must_pass / sizeof *must_pass; i++)
     cr_expect_eq(find(&d, must_pass[i][0], must_pass[i][1])->verdict, VQ_CHECK_PASS, "%s, %s", must_pass[i][0],
                  must_pass[i][1]);
+  cr_expect_eq(find(&d, "gradient", "cpu, bf16")->verdict, vq_processor_has_bf16() ? VQ_CHECK_PASS : VQ_CHECK_SKIP);
   vq_doctor_free(&d);
 }
 

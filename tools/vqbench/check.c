@@ -1,6 +1,7 @@
 /* check.c -- compares results. Contract: check.h. */
 #include "tools/vqbench/check.h"
 
+#include "kernels/ops.h"
 #include "tools/vqbench/rules.h"
 #ifdef VQBENCH_ORACLE
 #include "tools/vqbench/oracle.h"
@@ -15,9 +16,11 @@
 
 static double allowed_for(const bench_case *c)
 {
-  bool half = c->out.dtype == VQ_BF16;
+  bool half = c->out.dtype == VQ_BF16, convolves = c->op == &vq_op_conv || c->op == &vq_op_norm_act_conv;
   for (int i = 0; i < VQ_IN; i++)
     half = half || (c->in[i].there && c->in[i].shape.dtype == VQ_BF16);
+  if (half && c->out.dtype == VQ_REAL && convolves)
+    return 2 * BF16_ERROR;
   return half ? BF16_ERROR : HALF_UNIT * (8 + 2 * sqrt(bench_depth(c)));
 }
 

@@ -13,6 +13,7 @@
  * formula has bends (rules.h), a share of the elements counts in neither. A NaN, or a different number of results, fails.
  * Where anything is BF16, the reference has the same values in its own type. Each rounding to 8 digits errs by at most 2^-9 and by 0.4 of that in
  * the mean, whatever is summed: an operand on the way, the result, and, of a gradient that is added to, both terms; 2^-8 for them all.
+ * Where weights alone are BF16, a convolution may filter them by Winograd, which errs 1.7 times as much (kernels/cpu/winograd.h): twice 2^-8.
  */
 #ifndef VQBENCH_CHECK_H
 #define VQBENCH_CHECK_H
