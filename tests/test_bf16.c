@@ -105,6 +105,11 @@ static vq_tensor *conv(vq_tape *t, vq_tensor *const *in)
   return vq_conv(t, in[0], in[1], in[2], 1, pad);
 }
 
+static vq_tensor *conv_added(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_add(t, conv(t, in), in[0]);
+}
+
 static vq_tensor *conv_down(vq_tape *t, vq_tensor *const *in)
 {
   const int pad[4] = {0, 0, 1, 1};
@@ -135,6 +140,8 @@ static const vq_case large[] = {
     {"conv, long lines", &vq_op_conv, conv, {LEAF(1, 3, 431, 16), FROZEN(16, 3, 3, 16), NONE}},
     {"conv, many channels", &vq_op_conv, conv, {LEAF(1, 8, 8, 272), FROZEN(288, 3, 3, 272), FROZEN(288)}},
     {"conv, 1x1", &vq_op_conv, conv, {LEAF(2, 9, 7, 64), FROZEN(192, 1, 1, 64), FROZEN(192)}},
+    {"conv, its gradient added", &vq_op_conv, conv_added, {LEAF(1, 6, 5, 32), FROZEN(32, 3, 3, 32), FROZEN(32)}},
+    {"conv, 1x1, its gradient added", &vq_op_conv, conv_added, {LEAF(1, 6, 5, 32), FROZEN(32, 1, 1, 32), FROZEN(32)}},
     {"conv, stride 2", &vq_op_conv, conv_down, {LEAF(1, 16, 12, 32), FROZEN(32, 3, 3, 32), FROZEN(32)}},
     {"norm_act_conv, several tasks",
      &vq_op_norm_act_conv,
