@@ -72,6 +72,7 @@ struct vq_device {
   void *state;         /* the backend's own */
   vq_dtype products;   /* the type that networks make the weights of matrix products and convolutions in: VQ_REAL or,
                         * where the backend has it, VQ_BF16. Activations get theirs from it: vq_device_activations */
+  int products_by;     /* who computes them, where a backend has several: its own numbers; 0: as it finds best */
   vq_threads *threads; /* owned; NULL runs on the caller alone */
   bool plan;           /* hands out places only: no memory, no kernels */
   bool one_by_one;     /* wait after every kernel, so that a failure names its op */

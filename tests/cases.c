@@ -175,6 +175,7 @@ static vq_status measure(const vq_case *c, const vq_device *like, unsigned halve
   vq_result dry;
   VQ_TRY(vq_plan_create(&plan, like->backend));
   plan->products = like->products;
+  plan->products_by = like->products_by;
   vq_status status = vq_case_run_on(c, plan, halves, 0, NULL, NULL, &dry);
   *bytes = dry.peak;
   vq_result_free(&dry);

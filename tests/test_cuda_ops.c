@@ -1,7 +1,9 @@
 /* test_cuda_ops.c -- every row of tests/cases.h through the CUDA module: on a card or, where $VQGEN_CUDA_MODULE names the module of
  * tests/cuda_on_cpu, on the emulated one, in four schedules.
  *
- *   usage: test-cuda-ops [ROW]...     only the rows whose names begin with one of the words
+ *   usage: test-cuda-ops [--by WHO] [ROW]...     only the rows whose names begin with one of the words
+ *
+ * WHO computes products and convolutions (kernels/cuda/backend.h: own, cublaslt, cudnn, libraries); a library that is named must compute some.
  *
  * In float, values and gradients are compared with the CPU's kernels: within 2e-5 of a tensor's largest value, what sums of a thousand terms
  * in another order may differ by. In bf16 (each mixture of types that the op takes) they are compared with the CPU's float kernels on the
@@ -35,7 +37,8 @@
 #define SEED 20210407
 
 static const vq_cuda_module *module;
-static int failures;
+static int failures, products_by;
+static int64_t computed[VQ_MAKERS]; /* by each library */
 
 static void complain(const vq_case *c, const char *what, const char *detail)
 {
@@ -51,7 +54,10 @@ static bool run(const vq_case *c, unsigned halves, bool plan, vq_result *result)
   if (!status) {
     if (halves)
       device->products = VQ_BF16;
+    device->products_by = products_by;
     status = vq_case_run_on(c, device, halves, SEED, NULL, NULL, result);
+    for (int maker = 0; maker < VQ_MAKERS && !plan; maker++)
+      computed[maker] += module->computed(device, maker);
     vq_device_free(device);
   }
   if (status)
@@ -339,6 +345,31 @@ static void expect_all_shown(vq_precision precision)
   bench_list_free(&list);
 }
 
+/* --by WHO */
+static bool read_choice(const char *name)
+{
+  static const char *const names[] = {"table", "own", "cublaslt", "cudnn", "libraries"};
+  for (int i = 0; i <= VQ_PRODUCTS_LIBRARIES; i++)
+    if (!strcmp(name, names[i])) {
+      products_by = i;
+      return true;
+    }
+  printf("%s: not one of " VQ_PRODUCTS_NAMES "\n", name);
+  return false;
+}
+
+/* A library that was asked for has computed something, and no other. */
+static void check_makers(void)
+{
+  bool lt = products_by == VQ_PRODUCTS_CUBLASLT || products_by == VQ_PRODUCTS_LIBRARIES;
+  bool dnn = products_by == VQ_PRODUCTS_CUDNN || products_by == VQ_PRODUCTS_LIBRARIES;
+  if (lt != (computed[VQ_CUBLASLT] > 0) || dnn != (computed[VQ_CUDNN] > 0)) {
+    printf("FAIL cuBLASLt has computed %lld products and cuDNN %lld\n", (long long)computed[VQ_CUBLASLT],
+           (long long)computed[VQ_CUDNN]);
+    failures++;
+  }
+}
+
 int main(int argc, char **argv)
 {
   setvbuf(stdout, NULL, _IOLBF, 0); /* what a sanitizer ends has said what it was at */
@@ -346,6 +377,12 @@ int main(int argc, char **argv)
   if (vq_cuda_open(&module) || module->count(&cards)) {
     printf("[SKIP] %s\n", vq_error_message());
     return 77;
+  }
+  if (argc > 2 && !strcmp(argv[1], "--by")) {
+    if (!read_choice(argv[2]))
+      return 2;
+    argc -= 2;
+    argv += 2;
   }
   for (int i = 0; vq_case_at(i); i++) {
     const vq_case *c = vq_case_at(i);
@@ -365,6 +402,8 @@ int main(int argc, char **argv)
     expect_all_shown(VQ_PRECISION_FP32);
     expect_all_shown(VQ_PRECISION_BF16);
   }
-  printf("%d rows, %d failures\n", rows, failures);
+  check_makers();
+  printf("%d rows, %lld products by cuBLASLt and %lld by cuDNN, %d failures\n", rows,
+         (long long)computed[VQ_CUBLASLT], (long long)computed[VQ_CUDNN], failures);
   return failures > 0 || rows == 0;
 }

@@ -1,9 +1,11 @@
 /* backend.cu -- CUDA's memory and copies, and where each op's kernels are. Contract: backend.h and autograd/device.h. */
 #include "kernels/cuda/cuda.cuh"
+#include "kernels/cuda/product.cuh"
 
 extern "C" {
 #include "autograd/repeat.h"
 #include "kernels/cuda/backend.h"
+#include "kernels/cuda/cudnn.h"
 }
 
 #include <cstdlib>
@@ -308,6 +310,7 @@ static void cuda_close(vq_device *device)
   }
   forget_kept(d);
   free(d->kept);
+  vq_libraries_free(d->libraries);
   cudaFree(d->fault);
   cudaFreeHost(d->seen);
   if (d->stream)
@@ -331,6 +334,8 @@ const vq_backend vq_cuda_backend = {
 static vq_status open_stream(cuda_device *d)
 {
   const char *what = "opening the GPU";
+  if (!(d->libraries = vq_libraries_create()))
+    return vq_fail(VQ_ERR_MEMORY, "no memory for a device");
   VQ_TRY(vq_cuda_status(cudaSetDevice(d->ordinal), what));
   VQ_TRY(vq_cuda_status(cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking), what));
   VQ_TRY(vq_cuda_status(cudaMalloc((void **)&d->fault, sizeof *d->fault), what));
@@ -367,6 +372,29 @@ vq_status vq_cuda_describe(vq_cuda_card *out, int ordinal)
   out->multiprocessors = p.multiProcessorCount;
   VQ_TRY(vq_cuda_status(cudaSetDevice(ordinal), "asking the GPU"));
   return vq_cuda_status(cudaMemGetInfo(&out->free, &out->memory), "asking the GPU for its memory");
+}
+
+/* Opens it for the card as a device would, and closes it. */
+static vq_status try_library(int maker, int ordinal)
+{
+  vq_cublaslt *lt = NULL;
+  vq_cudnn *dnn = NULL;
+  VQ_TRY(vq_cuda_status(cudaSetDevice(ordinal), "opening the GPU"));
+  VQ_TRY(maker == VQ_CUBLASLT ? vq_cublaslt_open(&lt) : vq_cudnn_open(&dnn, NULL));
+  vq_cublaslt_close(lt);
+  vq_cudnn_close(dnn);
+  return VQ_OK;
+}
+
+vq_status vq_cuda_library(int maker, int ordinal, char *text, size_t bytes)
+{
+  VQ_TRY(maker == VQ_CUBLASLT ? vq_cublaslt_version(text, bytes) : vq_cudnn_version(text, bytes));
+  return ordinal < 0 ? VQ_OK : try_library(maker, ordinal);
+}
+
+int64_t vq_cuda_computed(const vq_device *device, int maker)
+{
+  return vq_libraries_computed(static_cast<const vq_cuda_state *>(device->state)->libraries, maker);
 }
 
 vq_status vq_cuda_create(vq_device **out, int ordinal, vq_dtype products)

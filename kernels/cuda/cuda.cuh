@@ -31,13 +31,16 @@ struct vq_cuda_fault {
   unsigned long long what, which;
 };
 
+struct vq_libraries; /* product_library.cu */
+
 /* The backend's own, device->state. */
 struct vq_cuda_state {
   cudaStream_t stream;
   int ordinal;      /* CUDA's number of the card */
   int major, minor; /* its compute capability */
   int multiprocessors;
-  vq_cuda_fault *fault; /* on the card, for vq_complain */
+  vq_cuda_fault *fault;    /* on the card, for vq_complain */
+  vq_libraries *libraries; /* owned: what is open of cuBLASLt and cuDNN */
 };
 
 static inline const vq_cuda_state *vq_cuda(const vq_call *call)

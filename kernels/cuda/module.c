@@ -33,6 +33,8 @@ static const vq_cuda_module module = {
     .count = vq_cuda_count,
     .describe = vq_cuda_describe,
     .create = vq_cuda_create,
+    .library = vq_cuda_library,
+    .computed = vq_cuda_computed,
 };
 
 __attribute__((visibility("default"))) const vq_cuda_module *vq_cuda_module_open(int version,

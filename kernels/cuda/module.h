@@ -10,7 +10,7 @@
 #include "kernels/cuda/backend.h"
 
 /* Raised with every change of a struct that passes: two that differ do not work together. */
-#define VQ_CUDA_MODULE_VERSION 1
+#define VQ_CUDA_MODULE_VERSION 2
 
 typedef struct vq_cuda_host {
   vq_status (*fail)(vq_status code, const char *message); /* keeps the message */
@@ -22,6 +22,8 @@ typedef struct vq_cuda_module {
   vq_status (*count)(int *cards);
   vq_status (*describe)(vq_cuda_card *out, int ordinal);
   vq_status (*create)(vq_device **out, int ordinal, vq_dtype products);
+  vq_status (*library)(int maker, int ordinal, char *text, size_t bytes);
+  int64_t (*computed)(const vq_device *device, int maker);
 } vq_cuda_module;
 
 /* What the module exports: NULL for another version than its own. `host` must stay. */

@@ -194,9 +194,7 @@ static size_t rounded_bytes(const vq_product *p)
   return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
 }
 
-} // namespace
-
-size_t vq_product_scratch(const vq_product *p)
+static size_t own_scratch(const vq_product *p)
 {
   if (vq_product_few_fits(p))
     return 0;
@@ -206,23 +204,36 @@ size_t vq_product_scratch(const vq_product *p)
   return plain > mma ? plain : mma;
 }
 
-namespace
-{
-
 __global__ void round_kernel(vq_bf16 *to, const float *from, int64_t count)
 {
   for (int64_t i = vq_thread(); i < count; i += vq_thread_count())
     to[i] = vq_round<vq_bf16>(from[i]);
 }
 
+} // namespace
+
+size_t vq_product_scratch(const vq_device *device, const vq_product *p)
+{
+  size_t own = own_scratch(p), library = vq_product_library_scratch(device, p);
+  return own > library ? own : library;
+}
+
+vq_status vq_product_round(const vq_call *c, void *to, const float *from, int64_t count, const char *op)
+{
+  return vq_cuda_status(VQ_LAUNCH(round_kernel, vq_blocks(count, THREADS), THREADS, vq_stream(c),
+                                  static_cast<vq_bf16 *>(to), from, count),
+                        op);
+}
+
+namespace
+{
+
 static vq_status run_mma(const vq_call *c, const vq_product *p, void *scratch, const char *op)
 {
   vq_product rounded = of_rounded(p);
   choice it = choose_mma(&rounded);
   if (p->x_type == VQ_F32) {
-    VQ_TRY(vq_cuda_status(VQ_LAUNCH(round_kernel, vq_blocks(x_count(p), THREADS), THREADS, vq_stream(c),
-                                    static_cast<vq_bf16 *>(scratch), static_cast<const float *>(p->x), x_count(p)),
-                          op));
+    VQ_TRY(vq_product_round(c, scratch, static_cast<const float *>(p->x), x_count(p), op));
     rounded.x = scratch;
     scratch = static_cast<char *>(scratch) + rounded_bytes(p);
   }
@@ -255,7 +266,11 @@ static vq_status check_sizes(const vq_product *p, const char *op)
 vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, const char *op)
 {
   vq_product rounded = of_rounded(p);
+  bool done;
   VQ_TRY(check_sizes(p, op));
+  VQ_TRY(vq_product_by_library(c, p, scratch, op, &done));
+  if (done)
+    return VQ_OK;
   if (vq_product_few_fits(p))
     return vq_product_few(c, p, op);
   if (vq_cuda(c)->major >= 8 && vq_product_mma_fits(&rounded))

@@ -47,8 +47,8 @@ vq_product vq_product_of_conv(const vq_tensor *x, const vq_tensor *w, const vq_t
 vq_product vq_product_back(const vq_tensor *x, const vq_tensor *w, const vq_tensor *y, int64_t stride, int64_t top,
                            int64_t left);
 
-/* Bytes of scratch: from sizes and types alone. VQ_ERR_SHAPE for sizes of 2^31 and more. `op` is for messages. */
-size_t vq_product_scratch(const vq_product *p);
+/* Bytes of scratch: from sizes, types and the device's products_by alone. VQ_ERR_SHAPE for sizes of 2^31 and more. `op` is for messages. */
+size_t vq_product_scratch(const vq_device *device, const vq_product *p);
 vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, const char *op);
 
 /* dw (+)= the sum over m of dy[m,o] x(m,u,v)[c], like w; dbias (+)= the sum of dy over m. `p` is the way forward (its y is not read);
@@ -68,6 +68,21 @@ struct vq_product_op {
 size_t vq_product_op_scratch(const vq_call *c, const vq_product_op *op, bool backward);
 vq_status vq_product_op_forward(const vq_call *c, const vq_product_op *op);
 vq_status vq_product_op_backward(const vq_call *c, const vq_product_op *op);
+
+/* to = from, rounded to bf16. */
+vq_status vq_product_round(const vq_call *c, void *to, const float *from, int64_t count, const char *op);
+
+/* ---- for product_library.cu: products that cuBLASLt or cuDNN computes ---- */
+
+/* What it takes of scratch, whether the library is there or not; 0 where our own kernels are meant to compute it. */
+size_t vq_product_library_scratch(const vq_device *device, const vq_product *p);
+
+/* Computes it, or sets *done to false and queues nothing: it is for our own kernels. */
+vq_status vq_product_by_library(const vq_call *c, const vq_product *p, void *scratch, const char *op, bool *done);
+
+vq_libraries *vq_libraries_create(void); /* NULL: no memory */
+void vq_libraries_free(vq_libraries *libraries);
+int64_t vq_libraries_computed(const vq_libraries *libraries, int maker);
 
 /* ---- for the kernels: product_plain.cu, product_mma.cu, product_few.cu ---- */
 

@@ -188,6 +188,14 @@ static inline unsigned long long atomicMin(unsigned long long *p, unsigned long 
 
 /* ---- the runtime: host memory, and streams on which everything is done at once ---- */
 
+/* A stream is the same for all; libraries that stand in for NVIDIA's (stand_in.h) queue their work by it, and ask it what they may do. */
+struct cuda_on_cpu_stream {
+  unsigned magic;
+  int (*queue)(std::function<int()> work);
+  bool (*may_load)(void); /* nothing is captured, or it is allowed in the meantime */
+};
+#define CUDA_ON_CPU_MAGIC 0x57a3u
+
 typedef int cudaError_t;
 typedef struct cuda_on_cpu_stream *cudaStream_t;
 typedef struct cuda_on_cpu_event *cudaEvent_t;
@@ -220,8 +228,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 typedef struct cuda_on_cpu_graph *cudaGraph_t;
 typedef cudaGraph_t cudaGraphExec_t;
-enum { cudaStreamCaptureModeThreadLocal = 1 };
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, int mode);
+enum cudaStreamCaptureMode {
+  cudaStreamCaptureModeGlobal,
+  cudaStreamCaptureModeThreadLocal,
+  cudaStreamCaptureModeRelaxed
+};
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long flags);
 cudaError_t cudaGraphDestroy(cudaGraph_t graph);

@@ -20,7 +20,25 @@ int cuda_on_cpu::queue(std::function<int()> work)
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t, int)
+static cudaStreamCaptureMode mode_of_thread = cudaStreamCaptureModeGlobal;
+
+/* What is no part of the step (to load a kernel, to take memory) is an error while a stream is captured, unless the thread has said so. */
+static bool may_load(void)
+{
+  return !captured || mode_of_thread == cudaStreamCaptureModeRelaxed;
+}
+
+static cuda_on_cpu_stream the_stream = {CUDA_ON_CPU_MAGIC, cuda_on_cpu::queue, may_load};
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode *mode)
+{
+  cudaStreamCaptureMode before = mode_of_thread;
+  mode_of_thread = *mode;
+  *mode = before;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, cudaStreamCaptureMode)
 {
   captured = new cuda_on_cpu_graph;
   return cudaSuccess;
@@ -64,6 +82,8 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t)
 cudaError_t cudaMalloc(void **out, size_t bytes)
 {
   cuda_on_cpu::Unseen unseen;
+  if (!may_load())
+    return cudaErrorStreamCaptureUnsupported;
   if (posix_memalign(out, 256, bytes)) /* not one byte more: AddressSanitizer sees one past the end */
     return cudaErrorMemoryAllocation;
   memset(*out, POISON, bytes);
@@ -102,7 +122,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned)
   const char *number = getenv("CUDA_ON_CPU_SCHEDULE");
   if (number)
     cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)(atoi(number) % cuda_on_cpu::SCHEDULES);
-  *out = nullptr;
+  *out = &the_stream;
   return cudaSuccess;
 }
 
