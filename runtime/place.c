@@ -23,10 +23,41 @@ static bool names_card(const char *device, int *card)
   return device[4] == ':' && device[5] >= '0' && device[5] <= '9' && !*end && number < 1024;
 }
 
-static vq_status on_card(vq_place *out, vq_precision precision)
+const char *vq_library_name(int maker)
+{
+  return maker == VQ_CUBLASLT ? "cuBLASLt" : "cuDNN";
+}
+
+static const char *const products_names[] = {"table", "own", "cublaslt", "cudnn", "libraries"};
+
+void vq_place_products(vq_place *place, int products_by, const vq_log *log)
+{
+  char text[256];
+  place->products_by = products_by;
+  for (int maker = VQ_OWN + 1; maker < VQ_MAKERS; maker++)
+    if (place->cuda->chooses(products_by, maker) && place->cuda->library(maker, place->card, text, sizeof text))
+      vq_log_info(log, "%s cannot be used: %s: our own kernels compute in its place", vq_library_name(maker),
+                  vq_error_message());
+}
+
+/* What $VQGEN_CUDA_PRODUCTS says. */
+static vq_status read_products_by(int *by)
+{
+  const char *name = getenv("VQGEN_CUDA_PRODUCTS");
+  *by = VQ_PRODUCTS_TABLE;
+  if (!name || !*name)
+    return VQ_OK;
+  for (*by = 0; *by <= VQ_PRODUCTS_LIBRARIES; ++*by)
+    if (!strcmp(name, products_names[*by]))
+      return VQ_OK;
+  return vq_fail(VQ_ERR_ARGUMENT, "VQGEN_CUDA_PRODUCTS is \"%s\" in the environment: it can be %s", name,
+                 VQ_PRODUCTS_NAMES);
+}
+
+static vq_status on_card(vq_place *out, vq_precision precision, const vq_log *log)
 {
   vq_cuda_card card;
-  int cards;
+  int cards, products_by;
   VQ_TRY(vq_cuda_open(&out->cuda));
   VQ_TRY(out->cuda->count(&cards));
   if (out->card >= cards)
@@ -36,6 +67,8 @@ static vq_status on_card(vq_place *out, vq_precision precision)
   if (precision == VQ_PRECISION_TF32)
     return vq_fail(VQ_ERR_UNSUPPORTED, "tf32 is not in this version yet: use --precision fp32 or bf16");
   out->products = precision == VQ_PRECISION_BF16 || (precision == VQ_PRECISION_AUTO && has_bf16) ? VQ_BF16 : VQ_F32;
+  VQ_TRY(read_products_by(&products_by));
+  vq_place_products(out, products_by, log);
   return VQ_OK;
 }
 
@@ -52,6 +85,7 @@ static vq_status on_cpu(vq_place *out, vq_precision precision)
 {
   out->cuda = NULL;
   out->products = VQ_REAL;
+  out->products_by = VQ_PRODUCTS_TABLE;
   if (precision == VQ_PRECISION_TF32)
     return vq_fail(VQ_ERR_UNSUPPORTED, "tf32 is for GPUs: the CPU computes with --precision fp32, or bf16");
   if (precision != VQ_PRECISION_BF16)
@@ -72,7 +106,7 @@ vq_status vq_place_find(vq_place *out, const char *device, vq_precision precisio
     if (!vq_cuda_expected())
       return on_cpu(out, precision);
     /* Not by itself, as long as no GPU has run these kernels (tools/gpu-check.sh). */
-    if (!on_card(out, precision))
+    if (!on_card(out, precision, NULL))
       vq_log_info(log, "the CPU computes: there is a GPU, but its kernels have only been tested emulated; --device "
                        "cuda uses it");
     else
@@ -82,7 +116,7 @@ vq_status vq_place_find(vq_place *out, const char *device, vq_precision precisio
   if (!strcmp(device, "cpu"))
     return on_cpu(out, precision);
   if (names_card(device, &out->card))
-    return on_card(out, precision);
+    return on_card(out, precision, log);
   return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no device: write auto, cpu, cuda or cuda:I", device);
 }
 
@@ -93,10 +127,10 @@ vq_status vq_place_of(vq_place *out, const vq_settings *s)
 
 vq_status vq_place_open(vq_device **out, const vq_place *place)
 {
-  if (place->cuda)
-    return place->cuda->create(out, place->card, place->products);
-  VQ_TRY(vq_cpu_create(out, place->threads));
-  (*out)->products = place->products;
+  VQ_TRY(place->cuda ? place->cuda->create(out, place->card, place->products) : vq_cpu_create(out, place->threads));
+  if (!place->cuda)
+    (*out)->products = place->products;
+  (*out)->products_by = place->products_by;
   return VQ_OK;
 }
 
@@ -104,6 +138,7 @@ vq_status vq_place_plan(vq_device **out, const vq_place *place)
 {
   VQ_TRY(vq_plan_create(out, place->cuda ? place->cuda->backend : &vq_cpu_backend));
   (*out)->products = place->products;
+  (*out)->products_by = place->products_by;
   return VQ_OK;
 }
 
@@ -126,6 +161,7 @@ void vq_place_name(const vq_place *place, char *text, size_t bytes)
   } else if (place->cuda->describe(&card, place->card))
     snprintf(text, bytes, "cuda");
   else
-    snprintf(text, bytes, "cuda, %s, sm_%d%d, %s", card.name, card.major, card.minor,
-             vq_dtype_name(place->products));
+    snprintf(text, bytes, "cuda, %s, sm_%d%d, %s%s%s", card.name, card.major, card.minor,
+             vq_dtype_name(place->products), place->products_by ? ", products by " : "",
+             place->products_by ? products_names[place->products_by] : "");
 }

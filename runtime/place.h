@@ -9,6 +9,7 @@ typedef struct vq_place {
   const vq_cuda_module *cuda; /* NULL: on the CPU */
   int card;
   vq_dtype products; /* vq_device.products */
+  int products_by;   /* of a GPU: vq_products_by, by $VQGEN_CUDA_PRODUCTS where that is set */
   int threads;       /* of the CPU; 0: one for each processor */
 } vq_place;
 
@@ -21,6 +22,12 @@ vq_status vq_place_find(vq_place *out, const char *device, vq_precision precisio
 
 /* Whether the CPU computes in bf16: whether this build and this processor have what it takes. */
 bool vq_place_cpu_has_bf16(void);
+
+/* Who computes products on a GPU. A library that is meant to, and cannot be used, is told to the log: our own kernels stand in for it. */
+void vq_place_products(vq_place *place, int products_by, const vq_log *log);
+
+/* "cuBLASLt", "cuDNN" */
+const char *vq_library_name(int maker);
 
 /* The place that settings name. */
 vq_status vq_place_of(vq_place *out, const vq_settings *settings);

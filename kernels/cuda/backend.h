@@ -19,7 +19,7 @@ typedef enum vq_products_by {
   VQ_PRODUCTS_LIBRARIES /* both: cuBLASLt what both take */
 } vq_products_by;
 
-/* Their names in that order, for options. */
+/* Their names in that order, for options and $VQGEN_CUDA_PRODUCTS. */
 #define VQ_PRODUCTS_NAMES "table|own|cublaslt|cudnn|libraries"
 
 /* Who has computed one. */
@@ -42,6 +42,9 @@ vq_status vq_cuda_describe(vq_cuda_card *out, int ordinal);
 /* What there is of that library (VQ_CUBLASLT, VQ_CUDNN): "13.4.1 (libcublasLt.so.13)". VQ_ERR_DEVICE, saying why, where it is not there or, for a
  * card (-1: none is asked), cannot be used on it. */
 vq_status vq_cuda_library(int maker, int ordinal, char *text, size_t bytes);
+
+/* Whether products_by may give anything to that library. */
+bool vq_cuda_chooses(int products_by, int maker);
 
 /* How many products and convolutions that library has computed on the device. */
 int64_t vq_cuda_computed(const vq_device *device, int maker);

@@ -34,6 +34,7 @@ static const vq_cuda_module module = {
     .describe = vq_cuda_describe,
     .create = vq_cuda_create,
     .library = vq_cuda_library,
+    .chooses = vq_cuda_chooses,
     .computed = vq_cuda_computed,
 };
 

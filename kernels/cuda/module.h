@@ -23,6 +23,7 @@ typedef struct vq_cuda_module {
   vq_status (*describe)(vq_cuda_card *out, int ordinal);
   vq_status (*create)(vq_device **out, int ordinal, vq_dtype products);
   vq_status (*library)(int maker, int ordinal, char *text, size_t bytes);
+  bool (*chooses)(int products_by, int maker);
   int64_t (*computed)(const vq_device *device, int maker);
 } vq_cuda_module;
 

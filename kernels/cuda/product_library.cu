@@ -164,6 +164,25 @@ static int who_computes(const vq_device *device, const vq_product *p, int genera
   }
 }
 
+} // namespace
+
+bool vq_cuda_chooses(int products_by, int maker)
+{
+  bool in_table = false;
+  for (const auto &row : table)
+    for (int who : row.who)
+      in_table = in_table || who == maker;
+  switch (products_by) {
+  case VQ_PRODUCTS_TABLE: return in_table;
+  case VQ_PRODUCTS_CUBLASLT: return maker == VQ_CUBLASLT;
+  case VQ_PRODUCTS_CUDNN: return maker == VQ_CUDNN;
+  default: return products_by == VQ_PRODUCTS_LIBRARIES && maker != VQ_OWN;
+  }
+}
+
+namespace
+{
+
 /* ---- scratch: x and bias as bf16 where the library wants them so, then its own ---- */
 
 static size_t up(size_t bytes)

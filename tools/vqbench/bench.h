@@ -6,6 +6,8 @@
 #include "tools/vqbench/measure.h"
 #include "tools/vqbench/networks.h"
 
+enum { BENCH_COMPARE_NOTHING, BENCH_COMPARE_ONEDNN, BENCH_COMPARE_LIBRARIES };
+
 typedef struct bench_options {
   bench_step step;
   bool step_given; /* a network, a size or a number of cutouts was named */
@@ -13,7 +15,8 @@ typedef struct bench_options {
   const char *op, *only;
   int threads, steps;
   const char *device;     /* NULL: auto */
-  int precision, compare; /* vq_precision; 1: onednn */
+  int precision, compare; /* vq_precision; BENCH_COMPARE_ */
+  int products;           /* vq_products_by; -1: not said */
   vq_place place;         /* what device, precision and threads come to */
 } bench_options;
 
@@ -36,6 +39,8 @@ vq_status bench_run_ops(
 vq_status bench_run_step(const bench_options *o);    /* vqbench step */
 vq_status bench_run_agree(const bench_options *o);   /* vqbench agree. VQ_ERR_NAN after the lines if it does not */
 vq_status bench_run_compare(const bench_options *o); /* --compare onednn */
+vq_status
+bench_run_libraries(const bench_options *o); /* --compare libraries. VQ_ERR_NAN after the table if one is wrong */
 
 /* Checks one case on a fresh device, against the oracle or, where the device is not the CPU, against that; then takes its time (`time` may be
  * NULL: it is only checked). `cold` may be NULL: the cache is as it is. */
@@ -50,6 +55,9 @@ vq_status bench_choose(const bench_row ***kept, int *count, const bench_list *li
 
 /* What computes, on what, beside what else: the lines before a table, or the first JSON object. peak: NULL if it was not measured. */
 void bench_print_head(const bench_options *o, const bench_peak *peak);
+
+/* Of a row, the beginning of a JSON object: what it is; ", ...}" is the caller's. */
+void bench_print_json_case(const bench_row *row, const bench_options *o);
 
 void bench_print_list(const bench_row *const *rows, int count, const bench_options *o);
 void bench_print_ops(const bench_found *found, int count, const bench_peak *peak, const bench_options *o);

@@ -40,9 +40,14 @@ static vq_status set_size(const option *o, const char *value)
   {0, "threads", "N", set_integer, &(o)->threads, "of the CPU: how many compute at once", "one a processor", \
    1, 4096},                                                                                                 \
       {0, "device", "auto|cpu|cuda[:I]", set_text, &(o)->device, "what computes", "auto"},                   \
+      {0,          "precision",     "auto|fp32|tf32|bf16",                                                   \
+       set_choice, &(o)->precision, "how numbers are kept: auto is fp32 on the CPU",                         \
+       "auto"},                                                                                              \
   {                                                                                                          \
-    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(o)->precision,                                      \
-        "how numbers are kept: auto is fp32 on the CPU", "auto"                                              \
+    0, "products", VQ_PRODUCTS_NAMES, set_choice, &(o)->products,                                            \
+        "who computes matrix products and convolutions on a GPU: our own kernels, cuBLASLt, cuDNN, or both " \
+        "libraries, each what it takes; or as the table of the measured says, which is all our own so far",  \
+        "table"                                                                                              \
   }
 #define OUTPUT_ROWS(o)                                                                     \
   {0, "quick", NULL, set_flag, &(o)->quick, "few runs: does it work, not how fast is it"}, \
@@ -74,7 +79,13 @@ static vq_status settle(bench_options *o, const words *rest)
   if (!o->steps)
     o->steps = 5;
   VQ_TRY(bench_step_check(&o->step));
-  return vq_place_find(&o->place, o->device, (vq_precision)o->precision, o->threads, &bench_log);
+  VQ_TRY(vq_place_find(&o->place, o->device, (vq_precision)o->precision, o->threads, &bench_log));
+  if (o->products < 0)
+    return VQ_OK;
+  if (!o->place.cuda)
+    return vq_fail(VQ_ERR_ARGUMENT, "--products is for a GPU: --device cuda");
+  vq_place_products(&o->place, o->products, &bench_log);
+  return VQ_OK;
 }
 
 static int run(const command *c, const option *table, int rows, int argc, char **argv, bench_options *o,
@@ -97,12 +108,16 @@ static int run(const command *c, const option *table, int rows, int argc, char *
 
 static vq_status work_ops(const bench_options *o)
 {
-  return o->compare ? bench_run_compare(o) : bench_run_ops(o);
+  switch (o->compare) {
+  case BENCH_COMPARE_ONEDNN: return bench_run_compare(o);
+  case BENCH_COMPARE_LIBRARIES: return bench_run_libraries(o);
+  default: return bench_run_ops(o);
+  }
 }
 
 static int run_ops(const command *c, int argc, char **argv)
 {
-  bench_options o = {.list = false};
+  bench_options o = {.products = -1};
   const option table[] = {
       {0, "list", NULL, set_flag, &o.list, "only tells the cases: of all networks, or of those named below"},
       {0, "op", "NAME", set_text, &o.op, "only this op's"},
@@ -110,7 +125,10 @@ static int run_ops(const command *c, int argc, char **argv)
        "only cases whose line (op, direction, type, sizes, where from) has it; a regular expression"},
       {0, "all", NULL, set_flag, &o.all, "times the cases of all networks, not of one step: takes some minutes"},
       {0, "no-check", NULL, set_flag, &o.no_check, "takes times of kernels that may be wrong"},
-      {0, "compare", "nothing|onednn", set_choice, &o.compare, "instead: our own matrix products beside oneDNN's",
+      {0, "compare", "nothing|onednn|libraries", set_choice, &o.compare,
+       "instead: our own matrix products beside oneDNN's; on a GPU, ours and our convolutions beside cuBLASLt's "
+       "and "
+       "cuDNN's",
        "nothing"},
       NETWORK_ROWS(&o),
       COMPUTE_ROWS(&o),
@@ -121,7 +139,7 @@ static int run_ops(const command *c, int argc, char **argv)
 
 static int run_step(const command *c, int argc, char **argv)
 {
-  bench_options o = {.list = false};
+  bench_options o = {.products = -1};
   const option table[] = {
       NETWORK_ROWS(&o),
       {'n', "steps", "N", set_integer, &o.steps, "measured, after two that are not", "5", 1, 1000},
@@ -133,7 +151,7 @@ static int run_step(const command *c, int argc, char **argv)
 
 static int run_agree(const command *c, int argc, char **argv)
 {
-  bench_options o = {.steps = 50};
+  bench_options o = {.steps = 50, .products = -1};
   const option table[] = {
       NETWORK_ROWS(&o),
       {'n', "steps", "N", set_integer, &o.steps, "of the run", "50", 1, 1000},
@@ -189,7 +207,8 @@ static const command command_ops = {
                 "  vqbench --threads 1\n"
                 "  vqbench --op norm_act_conv --size 512x512\n"
                 "  vqbench --only 'attention.*backward' --clip L/14 --json\n"
-                "  vqbench --compare onednn --threads 1\n",
+                "  vqbench --compare onednn --threads 1\n"
+                "  vqbench --device cuda --compare libraries --size 512x512\n",
     .run = run_ops,
 };
 

@@ -104,7 +104,7 @@ static const char *direction(const bench_case *c)
   return c->backward ? "bwd" : "fwd";
 }
 
-static void print_json_case(const bench_row *row, const bench_options *o)
+void bench_print_json_case(const bench_row *row, const bench_options *o)
 {
   const bench_case *c = &row->c;
   char text[128];
@@ -130,7 +130,7 @@ void bench_print_list(const bench_row *const *rows, int count, const bench_optio
     const bench_case *c = &rows[i]->c;
     char text[128];
     if (o->json) {
-      print_json_case(rows[i], o);
+      bench_print_json_case(rows[i], o);
       printf("}\n");
       continue;
     }
@@ -198,7 +198,7 @@ static void print_row(const bench_found *f, const bench_peak *peak, double whole
 static void print_json_row(const bench_found *f, const bench_peak *peak, double whole, const bench_options *o)
 {
   const bench_verdict *v = &f->verdict;
-  print_json_case(f->row, o);
+  bench_print_json_case(f->row, o);
   if (f->missing) {
     printf(",\"missing\":true}\n");
     return;
