@@ -294,6 +294,23 @@ Test(cli, tells_devices_and_plans)
   cr_expect_eq(precisions, vq_processor_has_bf16() ? 2 : 1);
   json_decref(o);
   forget(&s);
+#ifdef VQ_TEST_CUDA_MODULE
+  setenv("VQGEN_CUDA_MODULE", VQ_TEST_CUDA_MODULE, 1);
+  setenv("VQGEN_CUBLASLT", VQ_TEST_CUBLASLT, 1);
+  setenv("VQGEN_CUDNN", "/nowhere/libcudnn.so", 1);
+  s = TOOL_OK("devices", "--json");
+  json_t *with = json_object_get(o = parse(s.out), "gpu_libraries");
+  const char *lt = json_string_value(json_object_get(with, "cuBLASLt"));
+  const char *dnn = json_string_value(json_object_get(with, "cuDNN"));
+  cr_expect(lt && strstr(lt, "13.9.99 (" VQ_TEST_CUBLASLT "); nothing is its own"), "%s", s.out);
+  cr_expect(dnn && strstr(dnn, "cannot be used: /nowhere/libcudnn.so"), "%s", s.out);
+  json_decref(o);
+  forget(&s);
+  s = TOOL_OK("devices");
+  cr_expect(strstr(s.out, "\ncuBLASLt   13.9.99 (") && strstr(s.out, "\ncuDNN      cannot be used: "), "%s", s.out);
+  forget(&s);
+  unsetenv("VQGEN_CUDA_MODULE");
+#endif
   s = TOOL_OK("plan", QUICK, "--json");
   o = parse(s.out);
   json_int_t small = json_integer_value(json_object_get(o, "step_bytes"));

@@ -358,6 +358,16 @@ static bool read_choice(const char *name)
   return false;
 }
 
+/* Whether what was asked for can be had. A library that the environment names must be there. */
+static bool is_missing(int maker, const char *variable)
+{
+  char text[256];
+  if (!module->chooses(products_by, maker) || getenv(variable) || !module->library(maker, 0, text, sizeof text))
+    return false;
+  printf("[SKIP] %s\n", vq_error_message());
+  return true;
+}
+
 /* A library that was asked for has computed something, and no other. */
 static void check_makers(void)
 {
@@ -381,6 +391,8 @@ int main(int argc, char **argv)
   if (argc > 2 && !strcmp(argv[1], "--by")) {
     if (!read_choice(argv[2]))
       return 2;
+    if (is_missing(VQ_CUBLASLT, "VQGEN_CUBLASLT") || is_missing(VQ_CUDNN, "VQGEN_CUDNN"))
+      return 77;
     argc -= 2;
     argv += 2;
   }

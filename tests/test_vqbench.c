@@ -166,6 +166,44 @@ Test(vqbench, measures_another_device)
   forget(&s);
 }
 
+/* Ours, cuBLASLt's (a library that stands in for it) and cuDNN's (which is not there) beside each other: which has computed what, and that
+ * it is right. A library that is missing is told, once. */
+Test(vqbench, compares_libraries)
+{
+  setenv("VQGEN_CUDA_MODULE", VQ_TEST_CUDA_MODULE, 1);
+  setenv("VQGEN_CUBLASLT", VQ_TEST_CUBLASLT, 1);
+  setenv("VQGEN_CUDNN", "/nowhere/libcudnn.so", 1);
+  said s = TOOL("--device", "cuda", "--quick", "--json", "--vqgan", "tiny", "--clip", "tiny", "--size", "16x16",
+                "--cutouts", "1", "--compare", "libraries", "--op", "linear");
+  json_t *rows = lines_of(&s), *row;
+  size_t i, theirs = 0;
+  json_array_remove(rows, 0);
+  json_array_foreach(rows, i, row)
+  {
+    bool lt = json_is_number(json_object_get(row, "cublaslt_seconds"));
+    theirs += lt;
+    cr_expect(json_is_true(json_object_get(row, "own_right")) &&
+              json_is_null(json_object_get(row, "cudnn_seconds")));
+    cr_expect(!lt || json_is_true(json_object_get(row, "cublaslt_right")));
+  }
+  cr_expect(s.status == 0 && i > 10 && theirs > 10, "%zu of %zu\n%s", theirs, i, s.err);
+  const char *told = strstr(s.err, "cuDNN cannot be used: /nowhere/libcudnn.so");
+  cr_expect(told && !strstr(told + 1, "cuDNN cannot") && !strstr(s.err, "cuBLASLt cannot"), "%s", s.err);
+  json_decref(rows);
+  forget(&s);
+  s = TOOL("step", "--device", "cuda", "--products", "cublaslt", "-n", "2", "--json", "--vqgan", "tiny", "--clip",
+           "tiny", "--size", "16x16", "--cutouts", "1");
+  rows = lines_of(&s);
+  cr_expect(s.status == 0 && strstr(text(json_array_get(rows, 0), "device"), ", products by cublaslt"), "%s",
+            s.err);
+  json_decref(rows);
+  forget(&s);
+  setenv("VQGEN_CUDA_PRODUCTS", "blas", 1);
+  s = TOOL("step", "--device", "cuda");
+  cr_expect(s.status == 2 && strstr(s.err, "VQGEN_CUDA_PRODUCTS is \"blas\""), "%s", s.err);
+  forget(&s);
+}
+
 #endif
 
 typedef struct refusal {
@@ -178,6 +216,8 @@ static const refusal refusals[] = {
     {2, "\"f9\" is none of f16|f16-16384|f8|tiny", {"--vqgan", "f9"}},
     {2, "there is no op \"conf\", but add, attention", {"--op", "conf"}},
     {2, "\"(\" is no pattern", {"--only", "("}},
+    {2, "--products is for a GPU: --device cuda", {"--products", "own", "--device", "cpu"}},
+    {2, "--compare libraries is for a GPU", {"--compare", "libraries", "--device", "cpu"}},
     {2, "no case is left", {"--only", "nothing has this", "--quick"}},
     {2, "is not a size", {"--size", "64"}},
     {2, "is not a size", {"--size", "64x64x3"}},

@@ -7,7 +7,9 @@
 #   ops        every op, every mixture of types, against the CPU; and the same bits each time
 #   agree      the full-size step from the CPU's states, and 50 steps twice to the same bytes, in fp32 and bf16
 #   sanitize   the ops under compute-sanitizer: memcheck, initcheck, synccheck, racecheck
-#   bench      vqbench of every op of a step and of whole steps, at 256 and 512 pixels
+#   bench      vqbench of every op of a step and of whole steps, at 256 and 512 pixels; our own products and convolutions beside
+#              cuBLASLt's and cuDNN's
+#   libraries  the same products computed by cuBLASLt and cuDNN, where they are: right, how fast in fp32, and a whole step by them
 #   torch      whole steps beside PyTorch's, where PyTorch is installed
 #
 # Without a stage, all of them, in this order. The report (build/gpu/report.txt, or REPORT) is added to. Exit status 1 if anything is wrong,
@@ -24,13 +26,13 @@ while [ $# -gt 0 ]; do
     report=$2
     shift
     ;;
-  build | ops | agree | sanitize | bench | torch) stages="$stages $1" ;;
+  build | ops | agree | sanitize | bench | libraries | torch) stages="$stages $1" ;;
   -h | --help)
-    sed -n '2,16s/^# \{0,1\}//p' tools/gpu-check.sh
+    sed -n '2,18s/^# \{0,1\}//p' tools/gpu-check.sh
     exit 0
     ;;
   *)
-    echo "gpu-check.sh: \"$1\" is none of -o REPORT, build, ops, agree, sanitize, bench, torch" >&2
+    echo "gpu-check.sh: \"$1\" is none of -o REPORT, build, ops, agree, sanitize, bench, libraries, torch" >&2
     exit 2
     ;;
   esac
@@ -104,10 +106,22 @@ stage_sanitize() {
 
 stage_bench() {
   for precision in bf16 fp32; do
-    run "step-512-$precision" 90 build/gpu/tools/vqbench step --device cuda --precision $precision -s 512x512 -n 30
-    run "step-256-$precision" 60 build/gpu/tools/vqbench step --device cuda --precision $precision -s 256x256 -n 30
+    run "step-512-$precision" 60 build/gpu/tools/vqbench step --device cuda --precision $precision -s 512x512 -n 30
+    run "step-256-$precision" 45 build/gpu/tools/vqbench step --device cuda --precision $precision -s 256x256 -n 30
   done
-  run ops-512-bf16 240 build/gpu/tools/vqbench --device cuda --precision bf16 -s 512x512 --no-check
+  run ops-512-bf16 170 build/gpu/tools/vqbench --device cuda --precision bf16 -s 512x512 --no-check
+  run libraries-512-bf16 200 build/gpu/tools/vqbench --device cuda --precision bf16 -s 512x512 --no-check --compare libraries
+}
+
+# Where a library is not there, its column has no figures, and the ops say that they are skipped.
+stage_libraries() {
+  for by in cublaslt cudnn; do
+    run "ops-by-$by" 60 build/gpu/tests/test-cuda-ops --by $by linear conv norm_act upsample soft_quantise
+  done
+  run libraries-512-fp32 240 build/gpu/tools/vqbench --device cuda --precision fp32 -s 512x512 --no-check --compare libraries
+  for precision in bf16 fp32; do
+    run "step-512-$precision-by-libraries" 60 build/gpu/tools/vqbench step --device cuda --precision $precision -s 512x512 -n 30 --products libraries
+  done
 }
 
 stage_torch() {
@@ -123,7 +137,7 @@ stage_torch() {
 tell "vqgen on a GPU: commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
 tell "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1 | head -n 1)"
 tell "$(nvcc --version 2>&1 | tail -n 1)"
-for stage in ${stages:-build ops agree sanitize bench torch}; do
+for stage in ${stages:-build ops agree sanitize bench libraries torch}; do
   tell "==== $stage"
   "stage_$stage"
 done

@@ -55,7 +55,7 @@ enum { OWN = VQ_OWN, CUBLASLT = VQ_CUBLASLT, CUDNN = VQ_CUDNN };
 
 #define GENERATIONS 3
 
-static const struct {
+const struct {
   int what, direction, type, rows, who[GENERATIONS];
 } table[] = {
 #define ROW(what, direction, type, rows, on_8, on_9, on_10) {what, direction, type, rows, {on_8, on_9, on_10}},
@@ -64,20 +64,20 @@ static const struct {
 };
 
 /* One pixel of x for each of y: what a picture is does not matter then. */
-static bool is_matrix(const vq_product *p)
+bool is_matrix(const vq_product *p)
 {
   return p->kh == 1 && p->kw == 1 && p->step == 1 && p->apart == 1 && p->scale == 1 && p->top == 0 &&
          p->left == 0 && p->rows == p->height && p->columns == p->width && p->w_first == 0;
 }
 
 /* The way back has the forward's weights, read by channel. */
-static bool is_back(const vq_product *p)
+bool is_back(const vq_product *p)
 {
   return p->w_channel != 1;
 }
 
 /* Padding behind `large` pixels that makes `small` ones of them; -1: none does. */
-static int64_t padding_behind(int64_t small, int64_t large, int64_t kernel, int64_t stride, int64_t before)
+int64_t padding_behind(int64_t small, int64_t large, int64_t kernel, int64_t stride, int64_t before)
 {
   int64_t behind = (small - 1) * stride + kernel - large - before;
   behind = behind > 0 ? behind : 0;
@@ -86,7 +86,7 @@ static int64_t padding_behind(int64_t small, int64_t large, int64_t kernel, int6
 }
 
 /* The convolution that it is, or goes back through, but for bias, skip and places. */
-static vq_dnn_conv conv_of(const vq_product *p)
+vq_dnn_conv conv_of(const vq_product *p)
 {
   bool back = is_back(p);
   vq_dnn_conv conv = {};
@@ -113,7 +113,7 @@ static vq_dnn_conv conv_of(const vq_product *p)
 }
 
 /* The weights lie as [O,kh,kw,I], and it is a convolution or the way back through one. */
-static bool is_conv(const vq_product *p)
+bool is_conv(const vq_product *p)
 {
   int64_t inner = is_back(p) ? p->outputs : p->channels, each = is_back(p) ? p->w_channel : p->w_output;
   bool way = is_back(p) ? p->step == 1 && p->turn == -1 : p->turn == 1 && p->apart == 1;
@@ -124,12 +124,12 @@ static bool is_conv(const vq_product *p)
 }
 
 /* Types that the libraries have: x and w alike, once x is rounded to bf16 for such weights, as our own kernels do it. */
-static bool has_types(const vq_product *p)
+bool has_types(const vq_product *p)
 {
   return p->w_type == VQ_BF16 || (p->x_type == VQ_F32 && p->y_type == VQ_F32);
 }
 
-static int by_table(const vq_product *p, int generation)
+int by_table(const vq_product *p, int generation)
 {
   int64_t rows = vq_product_rows(p);
   int what = is_matrix(p) ? MATRIX : CONVOLUTION, direction = is_back(p) ? BACKWARD : FORWARD;
@@ -141,19 +141,19 @@ static int by_table(const vq_product *p, int generation)
 }
 
 /* Whether that library can be given it at all. */
-static bool could(int who, const vq_product *p)
+bool could(int who, const vq_product *p)
 {
   if (!has_types(p))
     return false;
   return who == CUBLASLT ? is_matrix(p) : who == CUDNN && is_conv(p);
 }
 
-static int first_that_could(int who, int or_else, const vq_product *p)
+int first_that_could(int who, int or_else, const vq_product *p)
 {
   return could(who, p) ? who : could(or_else, p) ? or_else : OWN;
 }
 
-static int who_computes(const vq_device *device, const vq_product *p, int generation)
+int who_computes(const vq_device *device, const vq_product *p, int generation)
 {
   switch (device->products_by) {
   case VQ_PRODUCTS_OWN: return OWN;
@@ -185,23 +185,23 @@ namespace
 
 /* ---- scratch: x and bias as bf16 where the library wants them so, then its own ---- */
 
-static size_t up(size_t bytes)
+size_t up(size_t bytes)
 {
   return (bytes + VQ_LIBRARY_WORKSPACE_ALIGN - 1) / VQ_LIBRARY_WORKSPACE_ALIGN * VQ_LIBRARY_WORKSPACE_ALIGN;
 }
 
-static int64_t x_count(const vq_product *p)
+int64_t x_count(const vq_product *p)
 {
   return (int64_t)p->images * p->height * p->width * p->channels;
 }
 
-static size_t x_bytes(const vq_product *p)
+size_t x_bytes(const vq_product *p)
 {
   return p->x_type == VQ_F32 && p->w_type == VQ_BF16 ? up((size_t)x_count(p) * sizeof(vq_bf16)) : 0;
 }
 
 /* Whether there is a bias is not known yet where scratch is asked for. */
-static size_t bias_bytes(const vq_product *p)
+size_t bias_bytes(const vq_product *p)
 {
   return p->y_type == VQ_BF16 ? up((size_t)p->outputs * sizeof(vq_bf16)) : 0;
 }
@@ -241,7 +241,7 @@ private:
 };
 
 /* Of an address: what it is a multiple of. */
-static int64_t align_of(const void *p)
+int64_t align_of(const void *p)
 {
   uintptr_t at = reinterpret_cast<uintptr_t>(p);
   int64_t align = VQ_LIBRARY_ALIGN;
@@ -250,7 +250,7 @@ static int64_t align_of(const void *p)
   return align;
 }
 
-static void set_aligns(int64_t align[5], const vq_library_places *at)
+void set_aligns(int64_t align[5], const vq_library_places *at)
 {
   const void *const places[5] = {at->x, at->w, at->bias, at->skip, at->y};
   for (int i = 0; i < 5; i++)
@@ -258,33 +258,33 @@ static void set_aligns(int64_t align[5], const vq_library_places *at)
 }
 
 /* Where everything is for the library, rounded where it must be: x_bytes and bias_bytes. */
-static vq_library_places places_of(const vq_call *c, const vq_product *p, void *scratch)
+vq_library_places places_of(const vq_call *c, const vq_product *p, void *scratch)
 {
   char *first = reinterpret_cast<char *>(up(reinterpret_cast<uintptr_t>(scratch)));
   return {x_bytes(p) ? first : p->x,          p->w,        p->bias, p->skip, p->y,
           first + x_bytes(p) + bias_bytes(p), vq_stream(c)};
 }
 
-static vq_status round_x(const vq_call *c, const vq_product *p, const vq_library_places *at, const char *op)
+vq_status round_x(const vq_call *c, const vq_product *p, const vq_library_places *at, const char *op)
 {
   return x_bytes(p)
              ? vq_product_round(c, const_cast<void *>(at->x), static_cast<const float *>(p->x), x_count(p), op)
              : VQ_OK;
 }
 
-static vq_status round_bias(const vq_call *c, const vq_product *p, const vq_library_places *at, const char *op)
+vq_status round_bias(const vq_call *c, const vq_product *p, const vq_library_places *at, const char *op)
 {
   return at->bias != p->bias ? vq_product_round(c, const_cast<void *>(at->bias), p->bias, p->outputs, op) : VQ_OK;
 }
 
 /* Elements from row to row of a matrix of weights. Of a single row any number will do, but the library wants one of its length. */
-static int64_t w_row(const vq_product *p)
+int64_t w_row(const vq_product *p)
 {
   int64_t row = is_back(p) ? p->w_channel : p->w_output, length = is_back(p) ? p->outputs : p->channels;
   return row > length ? row : length;
 }
 
-static vq_status run_cublaslt(const vq_call *c, const vq_product *p, void *scratch, const char *op, bool *done)
+vq_status run_cublaslt(const vq_call *c, const vq_product *p, void *scratch, const char *op, bool *done)
 {
   vq_libraries *libraries = vq_cuda(c)->libraries;
   vq_library_places at = places_of(c, p, scratch);
@@ -326,7 +326,7 @@ template <class T> __global__ void start_kernel(T *y, const float *bias, const T
     y[i] = vq_round<T>((bias ? bias[i % outputs] : 0) + (skip ? vq_float(skip[i]) : 0));
 }
 
-static vq_status start(const vq_call *c, const vq_product *p, const char *op)
+vq_status start(const vq_call *c, const vq_product *p, const char *op)
 {
   int64_t count = vq_product_rows(p) * p->outputs;
   return vq_by_type(p->y_type, [&](auto type) {
@@ -338,7 +338,7 @@ static vq_status start(const vq_call *c, const vq_product *p, const char *op)
   });
 }
 
-static vq_status run_cudnn(const vq_call *c, const vq_product *p, void *scratch, const char *op, bool *done)
+vq_status run_cudnn(const vq_call *c, const vq_product *p, void *scratch, const char *op, bool *done)
 {
   vq_libraries *libraries = vq_cuda(c)->libraries;
   vq_library_places at = places_of(c, p, scratch);

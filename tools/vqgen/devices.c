@@ -46,8 +46,30 @@ static json_t *gpus(char *status, size_t bytes)
   return list;
 }
 
-static void print(const char *model, long processors, const char *sets, const json_t *cards, const char *status)
+/* NVIDIA's libraries, that can stand in for our own kernels: an object of a sentence each. */
+static json_t *libraries(const json_t *cards)
 {
+  json_t *list = json_object();
+  const vq_cuda_module *cuda;
+  if (vq_cuda_open(&cuda))
+    return list;
+  for (int maker = VQ_OWN + 1; maker < VQ_MAKERS; maker++) {
+    char text[256], sentence[1400];
+    bool there = !cuda->library(maker, json_array_size(cards) ? 0 : -1, text, sizeof text);
+    bool used = cuda->chooses(VQ_PRODUCTS_TABLE, maker);
+    snprintf(sentence, sizeof sentence, "%s%s", there ? text : "cannot be used: ",
+             !there ? vq_error_message()
+             : used ? "; computes what the table of measured products gives to it"
+                    : "; nothing is its own, for nothing has been measured: vqbench --products tries it");
+    json_object_set_new(list, vq_library_name(maker), json_string(sentence));
+  }
+  return list;
+}
+
+static void print(const char *model, long processors, const char *sets, const json_t *cards, json_t *with,
+                  const char *status)
+{
+  const char *name;
   json_t *one;
   size_t i;
   printf("cpu        %s\nprocessors %ld\ninstructions %s\nproducts   %s\n", model, processors, sets,
@@ -61,6 +83,7 @@ static void print(const char *model, long processors, const char *sets, const js
              (double)json_integer_value(json_object_get(one, "free_bytes")) / (1 << 30),
              (double)json_integer_value(json_object_get(one, "memory_bytes")) / (1 << 30));
   printf("gpu        %s\n", status);
+  json_object_foreach(with, name, one) printf("%-10s %s\n", name, json_string_value(one));
 }
 
 static int run(const command *c, int argc, char **argv)
@@ -75,20 +98,21 @@ static int run(const command *c, int argc, char **argv)
   words_free(&rest);
   vq_machine_cpu(model, sizeof model);
   long processors = sysconf(_SC_NPROCESSORS_ONLN);
-  json_t *cards = gpus(why, sizeof why);
+  json_t *cards = gpus(why, sizeof why), *with = libraries(cards);
   vq_machine_instructions(sets, sizeof sets);
   if (json) {
-    json_t *o =
-        json_pack("{s:{s:s, s:i, s:o, s:s, s:o}, s:O, s:s}", "cpu", "model", model, "processors", (int)processors,
-                  "instruction_sets", list_of(sets), "products", vq_gemm_backend(), "precisions",
-                  list_of(vq_place_cpu_has_bf16() ? "fp32 bf16" : "fp32"), "gpus", cards, "gpu_status", why);
+    json_t *o = json_pack("{s:{s:s, s:i, s:o, s:s, s:o}, s:O, s:s, s:O}", "cpu", "model", model, "processors",
+                          (int)processors, "instruction_sets", list_of(sets), "products", vq_gemm_backend(),
+                          "precisions", list_of(vq_place_cpu_has_bf16() ? "fp32 bf16" : "fp32"), "gpus", cards,
+                          "gpu_status", why, "gpu_libraries", with);
     json_dumpf(o, stdout, JSON_COMPACT);
     putchar('\n');
     json_decref(o);
   } else {
-    print(model, processors, sets, cards, why);
+    print(model, processors, sets, cards, with, why);
   }
   json_decref(cards);
+  json_decref(with);
   return EXIT_DONE;
 }
 
@@ -96,7 +120,10 @@ const command command_devices = {
     .name = "devices",
     .usage = "[--json]",
     .summary = "tells what can compute here",
-    .text = "Tells what can compute here, in which precisions, and why a GPU is not used.",
+    .text =
+        "Tells what can compute here, in which precisions, why a GPU is not used, and which of NVIDIA's libraries "
+        "for matrix products and convolutions there are: they are not needed, for our own kernels compute "
+        "everything.",
     .examples = "  vqgen devices\n"
                 "  vqgen devices --json\n",
     .run = run,
