@@ -62,6 +62,7 @@ const struct {
     VQ_PRODUCT_TABLE(ROW)
 #undef ROW
 };
+static_assert(sizeof table / sizeof *table == 2 * 2 * 2 * 3, "the table has a row for each class");
 
 /* One pixel of x for each of y: what a picture is does not matter then. */
 bool is_matrix(const vq_product *p)
