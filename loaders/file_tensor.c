@@ -65,14 +65,19 @@ static uint32_t bits_of(float value)
   return bits;
 }
 
-float vq_f16_to_f32(uint16_t half)
+/* All three kinds are computed and one is taken: so a loop over halves is one for vectors. */
+static inline float widen(uint16_t half)
 {
   uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff;
-  if (rest >= 0x7c00) /* infinite, or NaN with its payload */
-    return float_of(sign | 0x7f800000 | (rest & 0x3ff) << 13);
-  if (rest >= 0x400)
-    return float_of(sign | ((rest << 13) + (112u << 23))); /* exponent bias 15 to 127 */
-  return float_of(sign | bits_of((float)rest * 0x1p-24f)); /* subnormal: exact */
+  uint32_t infinite = 0x7f800000 | (rest & 0x3ff) << 13;     /* or NaN with its payload */
+  uint32_t normal = (rest << 13) + (112u << 23);             /* exponent bias 15 to 127 */
+  uint32_t small = bits_of((float)(int32_t)rest * 0x1p-24f); /* subnormal: exact */
+  return float_of(sign | (rest >= 0x7c00 ? infinite : rest >= 0x400 ? normal : small));
+}
+
+float vq_f16_to_f32(uint16_t half)
+{
+  return widen(half);
 }
 
 uint16_t vq_f32_to_f16(float value)
@@ -120,7 +125,7 @@ uint16_t vq_f32_to_bf16(float value)
     case VQ_FILE_U8: EACH(uint8_t, (real)v);                    \
     case VQ_FILE_I8: EACH(int8_t, (real)v);                     \
     case VQ_FILE_I16: EACH(int16_t, (real)v);                   \
-    case VQ_FILE_F16: EACH(uint16_t, (real)vq_f16_to_f32(v));   \
+    case VQ_FILE_F16: EACH(uint16_t, (real)widen(v));           \
     case VQ_FILE_BF16: EACH(uint16_t, (real)vq_bf16_to_f32(v)); \
     case VQ_FILE_I32: EACH(int32_t, (real)v);                   \
     case VQ_FILE_F32: EACH(float, (real)v);                     \
