@@ -222,6 +222,57 @@ Test(layouts, inspect_tells_and_convert_makes, .init = scratch_create, .fini = s
   remove(in_scratch("again.safetensors"));
 }
 
+/* Every number of a network whose tensors are in pieces and turned, kept in another type: what that type has nearest to it. */
+Test(layouts, convert_to_other_types, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char *const names[] = {"f32", "f16", "bf16"};
+  vq_safetensors *stored, *file;
+  said s = TOOL_OK("convert", LAYOUTS "hugging_face", "--vocab", MERGES, "-o", "stored.safetensors");
+  forget(&s);
+  expect_ok(vq_safetensors_open(&stored, in_scratch("stored.safetensors")));
+  for (int d = 0; d < 3; d++) {
+    s = TOOL_OK("convert", LAYOUTS "hugging_face", "--vocab", MERGES, "--dtype", names[d], "-o", "other.safetensors");
+    forget(&s);
+    expect_ok(vq_safetensors_open(&file, in_scratch("other.safetensors")));
+    cr_assert_eq(vq_safetensors_count(file), vq_safetensors_count(stored));
+    for (int i = 0; i < vq_safetensors_count(file); i++) {
+      const vq_file_tensor *from = vq_safetensors_at(stored, i), *to = vq_safetensors_at(file, i);
+      size_t count = vq_file_tensor_count(from), differ = 0;
+      cr_assert(from->dtype == VQ_FILE_F32 && to->dtype == (d == 0 ? VQ_FILE_F32 : d == 1 ? VQ_FILE_F16 : VQ_FILE_BF16) &&
+                vq_file_tensor_count(to) == count);
+      const float *want = from->data;
+      const uint16_t *half = to->data;
+      for (size_t k = 0; k < count; k++)
+        differ += d == 0 ? memcmp((const float *)to->data + k, want + k, sizeof *want) != 0
+                         : half[k] != (d == 1 ? vq_f32_to_f16(want[k]) : vq_f32_to_bf16(want[k]));
+      cr_expect(!differ, "%s, %s: %zu of %zu differ", names[d], from->name, differ, count);
+    }
+    vq_safetensors_close(file);
+  }
+  /* A number that F16 does not have: nothing is written. */
+  int count = vq_safetensors_count(stored);
+  vq_file_tensor *all = calloc((size_t)count, sizeof *all);
+  for (int i = 0; i < count; i++)
+    all[i] = *vq_safetensors_at(stored, i);
+  vq_file_tensor *last = &all[count - 1];
+  float *changed = malloc(last->bytes);
+  memcpy(changed, last->data, last->bytes);
+  changed[vq_file_tensor_count(last) - 1] = -70000;
+  last->data = changed;
+  int pairs;
+  const char *const *pair = vq_safetensors_metadata_pairs(stored, &pairs);
+  expect_ok(vq_safetensors_write(in_scratch("large.safetensors"), all, count, pair, pairs));
+  s = TOOL("convert", "large.safetensors", "--dtype", "f16", "-o", "none.safetensors");
+  cr_expect(s.status == 1 && strstr(s.err, "-70000, that does not fit F16") && strstr(s.err, last->name), "%d %s", s.status, s.err);
+  cr_expect(access(in_scratch("none.safetensors"), F_OK));
+  forget(&s);
+  s = TOOL_OK("convert", "large.safetensors", "--dtype", "bf16", "-o", "large-bf16.safetensors");
+  forget(&s);
+  free(changed);
+  free(all);
+  vq_safetensors_close(stored);
+}
+
 /* A file that has a published file's name and not its bytes. */
 Test(layouts, a_wrong_hash_is_told, .init = scratch_create, .fini = scratch_remove)
 {
