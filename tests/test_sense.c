@@ -124,6 +124,30 @@ Test(sense, phases_are_resumed)
   free(second);
 }
 
+Test(sense, what_is_read_and_written_over_is_told)
+{
+#define LOSS "is read and then written over"
+  said s = TOOL_OK("generate", QUICK, "a star", "-n", "0", "-o", "seen.png", "--seed", "3");
+  cr_expect(!strstr(s.err, LOSS), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("generate", QUICK, "a star", "-n", "1", "--init", "seen.png", "--image-prompt", "seen.png", "-o",
+              "a.png");
+  cr_expect(!strstr(s.err, LOSS), "%s", s.err);
+  forget(&s);
+  size_t bytes;
+  uint8_t *data = get_file(in_scratch("seen.png"), &bytes);
+  put_file(in_scratch("progress.png"), data, bytes);
+  free(data);
+  s = TOOL_OK("generate", QUICK, "a star", "-n", "1", "--init", "progress.png", "-o", "b.png", "--metadata",
+              "none");
+  cr_expect(strstr(s.err, "progress.png " LOSS), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("generate", QUICK, "a star", "-n", "1", "--image-prompt", "seen.png", "-o", "./seen.png", "--force",
+              "--metadata", "none");
+  cr_expect(strstr(s.err, "seen.png " LOSS), "%s", s.err);
+  forget(&s);
+}
+
 Test(sense, words_that_the_pair_never_saw_are_named)
 {
   said s = TOOL_OK("generate", "a red circle, a blue zeppelin", "-n", "0", "-o", "a.png");

@@ -124,6 +124,26 @@ static bool same_file(const char *a, const char *b)
   return !strcmp(name[0], name[1]) && folder[0].st_dev == folder[1].st_dev && folder[0].st_ino == folder[1].st_ino;
 }
 
+/* Says that the run writes over what it begins with, which its picture's settings name. */
+static void warn_of_loss(const char *read, const char *written)
+{
+  if (read && written && same_file(read, written))
+    vq_log_warning(&tool_log,
+                   "%s is read and then written over: without it this picture cannot be made again by vqgen replay",
+                   read);
+}
+
+static void check_inputs(const run *r)
+{
+  const request *a = &r->asked;
+  const char *written[] = {r->output.temporary ? NULL : r->output.path, r->beside};
+  for (int i = 0; i < 2; i++) {
+    warn_of_loss(a->settings.start == VQ_START_FILE ? a->settings.start_file : NULL, written[i]);
+    for (int j = 0; j < a->prompts; j++)
+      warn_of_loss(a->prompt[j].kind == VQ_PROMPT_IMAGE ? a->prompt[j].text : NULL, written[i]);
+  }
+}
+
 /* Everything that is written has a file of its own. */
 static vq_status check_apart(const run *r)
 {
@@ -152,6 +172,7 @@ static vq_status prepare(run *r)
   VQ_TRY(find_beside(r));
   VQ_TRY(find_snapshot(r));
   VQ_TRY(check_apart(r));
+  check_inputs(r);
   VQ_TRY(vq_session_create(&r->session, s));
   VQ_TRY(request_prompts(&r->asked, r->session));
   vq_session_size(r->session, &s->width, &s->height);
