@@ -81,7 +81,7 @@ static const vq_recipe_setting mse[] = {
      "augs, noise_fac, clamp_with_grad(0, 1)"},
     {"tv_weight", "0", NULL},
     {"init_weight", "zero:1.5", "mse_withzeros; with a starting picture the notebook pulled to that, start:1.5"},
-    {"init_drop", "50:5", "mse_decay_rate, mse_epoches; Adam is made anew at each"},
+    {"init_drop", "50:5", "mse_decay_rate, mse_epoches; Adam is made anew at each. By its roundings the notebook's weight was 0 after the fourth"},
     AT_RANDOM,
     {NULL},
 };
