@@ -341,6 +341,16 @@ ParameterizedTestParameters(reference, fifty_steps)
   return both();
 }
 
+/* Of 50 steps, as many as $VQGEN_TEST_STEPS says: three do all that a run does on a GPU, the first as it comes, the second recorded, and the
+ * third as the second was recorded. */
+static int64_t steps_of(const run *r)
+{
+  const char *text = getenv("VQGEN_TEST_STEPS");
+  int64_t steps = text ? atoi(text) : r->steps;
+  cr_assert(steps > 0 && steps <= r->steps, "$VQGEN_TEST_STEPS is %s", text);
+  return steps;
+}
+
 /* z after 1, 10 and 50 updates, every step's losses, and the last picture. */
 ParameterizedTest(int *number, reference, fifty_steps)
 {
@@ -348,8 +358,9 @@ ParameterizedTest(int *number, reference, fifty_steps)
   run r = prepare(c);
   vq_engine *e = start(c, &r);
   int targets = r.config.targets;
+  int64_t steps = steps_of(&r);
   vq_real *trajectory = space(r.steps * targets, sizeof *trajectory);
-  for (int64_t step = 1; step <= r.steps; step++) {
+  for (int64_t step = 1; step <= steps; step++) {
     vq_findings found = {.tv_loss = 0};
     char name[32];
     cr_assert(!vq_engine_step(e, r.boxes, r.lr, &found), "%s", vq_error_message());
@@ -362,10 +373,14 @@ ParameterizedTest(int *number, reference, fifty_steps)
   array final = channels_last(load(c->prefix, "image_final")), losses = load(c->prefix, "loss_trajectory");
   cr_assert(losses.count == r.steps * targets, "%lld losses for %lld steps", (long long)losses.count,
             (long long)r.steps);
+  losses.count = steps * targets;
   vq_real *picture = space(final.count, sizeof *picture);
   cr_assert(!vq_engine_picture(e, picture), "%s", vq_error_message());
   expect_close("trajectory", trajectory, losses, 1e-5);
-  expect_close("the last picture", picture, final, 1e-5);
+  if (steps == r.steps)
+    expect_close("the last picture", picture, final, 1e-5);
+  else
+    free(final.value);
   free(trajectory);
   free(picture);
   finish(e, &r);
