@@ -1,8 +1,8 @@
 /* winograd.c -- 3x3 convolutions by Winograd's minimal filtering. Contract: winograd.h.
  *
  * A task takes TILES tiles, one after the other in reading order, and a block of output channels:
- *   1. B' d B of every tile and input channel: seen [(m+2)^2, tiles, ci]
- *   2. (m+2)^2 products with the form's panels: made [(m+2)^2, tiles, columns]
+ *   1. B' d B of every tile and input channel: seen [(m+2)^2, tiles, ci], SPARE reals after each point's
+ *   2. (m+2)^2 products with the form's panels: made [(m+2)^2, tiles, columns], likewise
  *   3. A' (.) A of every tile and output channel, with bias and skip, into y
  * Tasks run in LANES queues, lane l taking tasks l, l + LANES ...: each lane has buffers of its own, so the scratch is
  * bounded and depends on the sizes alone.
@@ -14,9 +14,11 @@
 
 #define TILES   24  /* of a task: a multiple of the rows that a matrix product has in hand */
 #define COLUMNS 128 /* output channels of a task */
-#define LANES   16
-#define MOST    6                    /* a tile's side for m = 4 */
-#define LARGE   ((int64_t)256 * 512) /* weights of more channels than this get m = 2 */
+#define SPARE \
+  80 /* reals after a point's tiles: else points lie 4 KiB apart or a multiple of it, and a cache has few places for such */
+#define LANES 16
+#define MOST  6                    /* a tile's side for m = 4 */
+#define LARGE ((int64_t)256 * 512) /* weights of more channels than this get m = 2 */
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -131,7 +133,7 @@ static job cut_of(const vq_conv_args *a)
 /* A lane's: seen, made, and a pixel of zeros. */
 static int64_t lane_reals(const job *j)
 {
-  return j->side * j->side * TILES * (j->a->ci + j->columns) + j->a->ci;
+  return j->side * j->side * (TILES * (j->a->ci + j->columns) + 2 * SPARE) + j->a->ci;
 }
 
 size_t vq_winograd_scratch(const vq_conv_args *a)
@@ -176,8 +178,10 @@ static void find_pixels(const job *j, place at, const vq_real *zeros, const vq_r
 #define NAME(x) x##_16
 #include "kernels/cpu/winograd_tile.h"
 
-VQ_LOOP3(see, (int m, const vq_real *const *pixel, int64_t channels, vq_real *seen, int64_t apart),
-         (m, pixel, channels, seen, apart))
+VQ_LOOP3(see,
+         (int m, const vq_real *const *pixel, const vq_real *const *next, int64_t channels, vq_real *seen,
+          int64_t apart),
+         (m, pixel, next, channels, seen, apart))
 
 VQ_LOOP3(put,
          (const vq_conv_args *a, int m, place at, int64_t from, int64_t columns, const vq_real *made,
@@ -189,16 +193,19 @@ static void run_task(const job *j, int64_t task, vq_real *seen, vq_real *made, c
   const vq_conv_args *a = j->a;
   int64_t first = task / j->across * TILES, tiles = least(TILES, j->tiles - first);
   int64_t from = task % j->across * j->columns, columns = least(j->columns, a->co - from);
-  const vq_real *pixel[MOST * MOST];
+  const vq_real *pixel[2][MOST * MOST];
+  int64_t seen_apart = TILES * a->ci + SPARE, made_apart = TILES * columns + SPARE;
+  find_pixels(j, place_of(j, first), zeros, pixel[0]);
   for (int64_t t = 0; t < tiles; t++) {
-    find_pixels(j, place_of(j, first + t), zeros, pixel);
-    see(j->m, pixel, a->ci, seen + t * a->ci, TILES * a->ci);
+    const vq_real **now = pixel[t % 2], **next = pixel[(t + 1) % 2];
+    find_pixels(j, place_of(j, least(first + t + 1, j->tiles - 1)), zeros, next);
+    see(j->m, now, next, a->ci, seen + t * a->ci, seen_apart);
   }
   for (int p = 0; p < j->side * j->side; p++)
-    vq_panel_products(tiles, columns / VQ_PANEL, a->ci, seen + p * TILES * a->ci, a->ci,
-                      a->form + (p * a->co + from) * a->ci, 1, 0, made + p * TILES * columns, columns);
+    vq_panel_products(tiles, columns / VQ_PANEL, a->ci, seen + p * seen_apart, a->ci,
+                      a->form + (p * a->co + from) * a->ci, 1, 0, made + p * made_apart, columns);
   for (int64_t t = 0; t < tiles; t++)
-    put(a, j->m, place_of(j, first + t), from, columns, made + t * columns, TILES * columns);
+    put(a, j->m, place_of(j, first + t), from, columns, made + t * columns, made_apart);
 }
 
 static void lane_task(void *context, int64_t lane)
@@ -206,7 +213,7 @@ static void lane_task(void *context, int64_t lane)
   const job *j = context;
   int64_t ci = j->a->ci;
   vq_real *zeros = j->scratch + lane * lane_reals(j), *seen = zeros + ci,
-          *made = seen + j->side * j->side * TILES * ci;
+          *made = seen + j->side * j->side * (TILES * ci + SPARE);
   for (int64_t c = 0; c < ci; c++)
     zeros[c] = 0;
   for (int64_t task = lane; task < j->tasks; task += j->lanes)
