@@ -5,18 +5,19 @@
 #
 #   build      with nvcc, for the card that is here, into build/gpu: no other library is needed
 #   ops        every op, every mixture of types, against the CPU; and the same bits each time
-#   agree      the full-size step from the CPU's states, and 50 steps twice to the same bytes, in fp32 and bf16
-#   sanitize   the ops under compute-sanitizer: memcheck, initcheck, synccheck, racecheck
 #   bench      vqbench of every op of a step and of whole steps, at 256 and 512 pixels; our own products and convolutions beside
 #              cuBLASLt's and cuDNN's
 #   libraries  the same products computed by cuBLASLt and cuDNN, where they are: right, how fast in fp32, and a whole step by them
 #   torch      whole steps beside PyTorch's, where PyTorch is installed
+#   agree      the full-size step from the CPU's states, and 50 steps twice to the same bytes, in fp32 and bf16
+#   sanitize   the ops under compute-sanitizer: memcheck, initcheck, synccheck, racecheck
 #
-# Without a stage, all of them, in this order. The report (build/gpu/report.txt, or REPORT) is added to. Exit status 1 if anything is wrong,
-# after everything has run; a stage that cannot run here says so.
+# Without a stage, all of them, in this order: what is wanted most comes first, should time run out. The report (build/gpu/report.txt, or
+# REPORT) is added to. Exit status 1 if anything is wrong, after everything has run; a stage that cannot run here says so, and nothing
+# runs without a build. Where there is no git, $VQGEN_COMMIT is what the report calls the commit.
 set -u
 
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 2
 report=build/gpu/report.txt
 stages=
 while [ $# -gt 0 ]; do
@@ -26,13 +27,13 @@ while [ $# -gt 0 ]; do
     report=$2
     shift
     ;;
-  build | ops | agree | sanitize | bench | libraries | torch) stages="$stages $1" ;;
+  build | ops | bench | libraries | torch | agree | sanitize) stages="$stages $1" ;;
   -h | --help)
-    sed -n '2,18s/^# \{0,1\}//p' tools/gpu-check.sh
+    sed -n '2,19s/^# \{0,1\}//p' tools/gpu-check.sh
     exit 0
     ;;
   *)
-    echo "gpu-check.sh: \"$1\" is none of -o REPORT, build, ops, agree, sanitize, bench, libraries, torch" >&2
+    echo "gpu-check.sh: \"$1\" is none of -o REPORT, build, ops, bench, libraries, torch, agree, sanitize" >&2
     exit 2
     ;;
   esac
@@ -43,6 +44,8 @@ wrong=
 
 # Meson and ninja may be Python packages without a program on the path.
 if command -v meson >/dev/null 2>&1; then meson=meson; else meson="python3 -m mesonbuild.mesonmain"; fi
+# And the toolkit is often installed where no path leads.
+if ! command -v nvcc >/dev/null 2>&1; then PATH=$PATH:/usr/local/cuda/bin; fi
 
 tell() {
   printf '%s\n' "$*" | tee -a "$report"
@@ -71,14 +74,22 @@ capability() {
   nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d ' .'
 }
 
+# What the other stages run.
+programs="vqbench test-cuda-ops"
+
 stage_build() {
   arch=$(capability)
   if [ ! -f build/gpu/build.ninja ]; then
     # shellcheck disable=SC2086 # several words
-    run configure 120 $meson setup build/gpu -Dauto_features=disabled -Dgpu=enabled "-Dgpu_arch=${arch:-90}"
+    run configure 90 $meson setup build/gpu -Dauto_features=disabled -Dgpu=enabled "-Dgpu_arch=${arch:-90}"
   fi
   # shellcheck disable=SC2086
-  run compile 590 $meson compile -C build/gpu
+  run compile 490 $meson compile -C build/gpu $programs vqgen-cuda
+}
+
+is_built() {
+  case "$wrong " in *" configure "* | *" compile "*) return 1 ;; esac
+  [ -x build/gpu/tools/vqbench ] && [ -x build/gpu/tests/test-cuda-ops ]
 }
 
 stage_ops() {
@@ -86,8 +97,8 @@ stage_ops() {
 }
 
 stage_agree() {
-  run agree-fp32 500 build/gpu/tools/vqbench agree --device cuda --precision fp32
-  run agree-bf16 200 build/gpu/tools/vqbench agree --device cuda --precision bf16 -n 12
+  run agree-fp32 390 build/gpu/tools/vqbench agree --device cuda --precision fp32
+  run agree-bf16 190 build/gpu/tools/vqbench agree --device cuda --precision bf16 -n 12
 }
 
 # Of the last three, the ops that have shared memory and hand work from thread to thread.
@@ -134,11 +145,16 @@ stage_torch() {
   done
 }
 
-tell "vqgen on a GPU: commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
+tell "vqgen on a GPU: commit $(git rev-parse --short HEAD 2>/dev/null || echo "${VQGEN_COMMIT:-unknown}")"
 tell "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1 | head -n 1)"
 tell "$(nvcc --version 2>&1 | tail -n 1)"
-for stage in ${stages:-build ops agree sanitize bench libraries torch}; do
+for stage in ${stages:-build ops bench libraries torch agree sanitize}; do
   tell "==== $stage"
+  if [ "$stage" != build ] && ! is_built; then
+    tell "== $stage: WRONG: there is no build of this tree: see the stage build"
+    wrong="$wrong $stage"
+    continue
+  fi
   "stage_$stage"
 done
 if [ -n "$wrong" ]; then
