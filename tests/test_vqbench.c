@@ -204,6 +204,17 @@ Test(vqbench, compares_libraries)
   forget(&s);
 }
 
+/* And what it does not compute in is refused, not taken for something near it. */
+Test(vqbench, refuses_tf32_on_a_card)
+{
+  setenv("VQGEN_CUDA_MODULE", VQ_TEST_CUDA_MODULE, 1);
+  said s = TOOL("step", "--quick", TINY_PAIR, "--device", "cuda", "--precision", "tf32");
+  cr_expect(s.status != 0 && !*s.out &&
+                strstr(s.err, "tf32 is not in this version yet: use --precision fp32 or bf16"),
+            "%d\n%s", s.status, s.err);
+  forget(&s);
+}
+
 #endif
 
 typedef struct refusal {

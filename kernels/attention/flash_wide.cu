@@ -476,6 +476,9 @@ struct plan {
   size_t partial; /* floats of [parts, rows, width]; totals [parts, rows, 2] or delta [rows] stand behind them */
 };
 
+static_assert(3 * ROWS * 512 * sizeof(vq_bf16) + sizeof(values_room) <= 99 << 10, "more than a block may have");
+static_assert(3 * ROWS * 512 * sizeof(vq_bf16) + sizeof(slopes_room) <= 99 << 10, "more than a block may have");
+
 plan plan_of(const vq_call *c)
 {
   plan p;
