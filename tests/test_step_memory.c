@@ -2,6 +2,7 @@
 #define _DEFAULT_SOURCE /* getrusage's ru_minflt */
 #include "tests/scratch.h"
 
+#include "base/processor.h"
 #include "tools/vqbench/allocations.h"
 #include "vqgen.h"
 
@@ -75,6 +76,10 @@ Test(step_memory, steps_ask_for_none)
   expect_quiet("watched", &s, true);
   s.threads = 1;
   expect_quiet("one thread", &s, false);
+  s.device = "cpu";
+  s.precision = VQ_PRECISION_BF16;
+  if (vq_processor_has_bf16())
+    expect_quiet("bf16", &s, false);
 }
 
 Test(step_memory, cutouts_ask_for_none)

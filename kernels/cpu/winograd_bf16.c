@@ -21,7 +21,9 @@
 #define TILES   48  /* of a task: a multiple of the rows that a matrix product has in hand */
 #define COLUMNS 128 /* output channels of a task */
 #define LANES   16
-#define LARGE   ((int64_t)256 * 256) /* weights of more channels than this stay panels, which are 1.8 times smaller */
+/* Reals after a point's tiles: else points lie 4 KiB apart or a multiple of it, and a cache has few places for such. */
+#define SPARE 80
+#define LARGE ((int64_t)256 * 256) /* weights of more channels than this stay panels, which are 1.8 times smaller */
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -104,11 +106,22 @@ static job cut_of(const vq_conv_args *a)
   return j;
 }
 
+/* From one point to the next, in seen and in made. */
+static int64_t seen_apart(const job *j)
+{
+  return TILES * j->a->ci + 2 * SPARE;
+}
+
+static int64_t made_apart(const job *j)
+{
+  return TILES * j->columns + SPARE;
+}
+
 /* A lane's: a pixel of zeros, made, seen. */
 static size_t lane_bytes(const job *j)
 {
-  return (size_t)(j->a->ci + POINTS * TILES * j->columns) * sizeof(float) +
-         (size_t)(POINTS * TILES * j->a->ci) * sizeof(uint16_t);
+  return (size_t)(j->a->ci + POINTS * made_apart(j)) * sizeof(float) +
+         (size_t)(POINTS * seen_apart(j)) * sizeof(uint16_t);
 }
 
 size_t vq_winograd_bf16_scratch(const vq_conv_args *a)
@@ -155,7 +168,7 @@ DOTS static inline VQ_BODY void put_rounded(uint16_t *to, __m512 x)
   _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(x));
 }
 
-DOTS static void see(const tile *t, int64_t tiles, int64_t ci, uint16_t *seen)
+DOTS static void see(const tile *t, int64_t tiles, int64_t ci, uint16_t *seen, int64_t apart)
 {
   for (int64_t c = 0; c < ci; c += 16) {
     __m512 d[POINTS];
@@ -173,19 +186,19 @@ DOTS static void see(const tile *t, int64_t tiles, int64_t ci, uint16_t *seen)
       column(t + i, 3, c, d);
       uint16_t *to = seen + i * ci + c;
       for (int u = 0; u < POINTS; u += 4) {
-        put_rounded(to + u * TILES * ci, d[u] - d[u + 2]);
-        put_rounded(to + (u + 1) * TILES * ci, d[u + 1] + d[u + 2]);
-        put_rounded(to + (u + 2) * TILES * ci, d[u + 2] - d[u + 1]);
-        put_rounded(to + (u + 3) * TILES * ci, d[u + 3] - d[u + 1]);
+        put_rounded(to + u * apart, d[u] - d[u + 2]);
+        put_rounded(to + (u + 1) * apart, d[u + 1] + d[u + 2]);
+        put_rounded(to + (u + 2) * apart, d[u + 2] - d[u + 1]);
+        put_rounded(to + (u + 3) * apart, d[u + 3] - d[u + 1]);
       }
     }
   }
 }
 
 /* A' q A of one tile, with what the picture's edge leaves of it. */
-DOTS static void put(const vq_conv_args *a, const tile *t, int64_t from, int64_t columns, const float *made)
+DOTS static void put(const vq_conv_args *a, const tile *t, int64_t from, int64_t columns, const float *made,
+                     int64_t apart)
 {
-  const int64_t apart = TILES * columns;
   for (int64_t c = 0; c < columns; c += 16) {
     __m512 rows[2][4];
     for (int v = 0; v < 4; v++) {
@@ -218,19 +231,19 @@ static void run_task(const job *j, int64_t task, const float *zeros, float *made
   tile t[TILES];
   for (int64_t i = 0; i < tiles; i++)
     find_tile(j, first + i, zeros, &t[i]);
-  see(t, tiles, a->ci, seen);
+  see(t, tiles, a->ci, seen, seen_apart(j));
   for (int p = 0; p < POINTS; p++)
     vq_bf16_multiply(&(vq_bf16_block){.m = tiles,
                                       .n = columns,
                                       .k = a->ci,
-                                      .a = seen + p * TILES * a->ci,
+                                      .a = seen + p * seen_apart(j),
                                       .lda = a->ci,
                                       .b = a->filtered + (p * a->co + from) * a->ci,
                                       .apart = a->ci * VQ_BF16_PANEL,
-                                      .c = made + p * TILES * columns,
+                                      .c = made + p * made_apart(j),
                                       .ldc = columns});
   for (int64_t i = 0; i < tiles; i++)
-    put(a, &t[i], from, columns, made + i * columns);
+    put(a, &t[i], from, columns, made + i * columns, made_apart(j));
 }
 
 static void lane_task(void *context, int64_t lane)
@@ -238,7 +251,7 @@ static void lane_task(void *context, int64_t lane)
   const job *j = context;
   int64_t ci = j->a->ci;
   float *zeros = (float *)(void *)(j->scratch + (size_t)lane * lane_bytes(j)), *made = zeros + ci;
-  uint16_t *seen = (uint16_t *)(void *)(made + POINTS * TILES * j->columns);
+  uint16_t *seen = (uint16_t *)(void *)(made + POINTS * made_apart(j));
   for (int64_t c = 0; c < ci; c++)
     zeros[c] = 0;
   for (int64_t task = lane; task < j->tasks; task += j->lanes)
