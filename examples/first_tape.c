@@ -8,7 +8,7 @@
  *
  *     cc -std=c11 -O2 -D_POSIX_C_SOURCE=200809L -I. examples/first_tape.c \
  *        base/pool.c base/processor.c base/rng.c base/status.c base/threads.c autograd/[a-z]*.c kernels/check.c \
- *        kernels/cpu/columns.c kernels/cpu/gemm_parallel.c kernels/cpu/gemm_plain.c kernels/cpu/parallel.c \
+ *        kernels/cpu/bf16_*.c kernels/cpu/columns.c kernels/cpu/gemm_parallel.c kernels/cpu/gemm_plain.c kernels/cpu/parallel.c \
  *        kernels/activation/activation.c kernels/elementwise/elementwise.c kernels/linear/linear.c -lm -lpthread
  *
  * It prints what it finds, and exits with 1 if a number is not what the lesson says it is.

@@ -69,6 +69,9 @@ extern const vq_case vq_cases_augment[], vq_cases_basic[], vq_cases_clip[], vq_c
 /* All of them by number; NULL past the end. */
 const vq_case *vq_case_at(int number);
 
+/* Whether the row's skip is x itself: dy is then added to the gradient of x that the op has stored. */
+bool vq_case_of_itself(const vq_case *c);
+
 /* Makes the row's inputs on the tape: in[VQ_IN], NULL where one is left out; `halves`: see vq_case_run_on. */
 vq_status vq_case_inputs(const vq_case *c, vq_tape *tape, unsigned halves, uint64_t seed, const void *const *given,
                          vq_tensor **in);

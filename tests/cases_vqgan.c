@@ -58,6 +58,11 @@ static vq_tensor *norm_conv_of_itself(vq_tape *t, vq_tensor *const *in)
   return vq_norm_act_conv(t, in[0], in[1], in[2], 3, EPS, VQ_ACT_SILU, in[3], in[4], skip);
 }
 
+bool vq_case_of_itself(const vq_case *c)
+{
+  return c->call == norm_conv_of_itself;
+}
+
 static vq_tensor *upsample_conv(vq_tape *t, vq_tensor *const *in)
 {
   return vq_upsample_conv(t, in[0], in[1], in[2]);

@@ -219,7 +219,7 @@ static vq_result naively(const vq_case *c, int w, bool backward, const vq_result
   bool norm = c->op == &vq_op_norm_act_conv;
   vq_case parts = *c;
   like.attr = ours->attr;
-  like.of_itself = !strcmp(c->name, "norm_act_conv, skip is x");
+  like.of_itself = vq_case_of_itself(c);
   if (norm && !backward) {
     parts.call = norm_act_conv_in_parts;
     for (int i = 0; i < VQ_IN; i++)

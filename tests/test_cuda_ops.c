@@ -80,7 +80,7 @@ static vq_tensor *rounded(vq_tape *t, vq_tensor *x)
 }
 
 /* norm_act_conv as its parts, rounded after each, as a library of parts does it. The last rounding is the caller's. */
-static vq_tensor *in_parts(vq_tape *t, vq_tensor *const *in, const vq_attr *a)
+static vq_tensor *in_parts(vq_tape *t, vq_tensor *const *in, const vq_attr *a, bool of_itself)
 {
   int64_t k = in[3]->dim[1];
   const int pad[4] = {(int)k / 2, (int)k / 2, (int)k / 2, (int)k / 2};
@@ -88,7 +88,8 @@ static vq_tensor *in_parts(vq_tape *t, vq_tensor *const *in, const vq_attr *a)
   if (a->i[1] == VQ_ACT_SILU)
     h = rounded(t, vq_silu(t, h));
   vq_tensor *y = vq_conv(t, h, in[3], in[4], 1, pad);
-  return in[5] ? vq_add(t, rounded(t, y), in[5]) : y;
+  vq_tensor *skip = of_itself ? in[0] : in[5];
+  return skip ? vq_add(t, rounded(t, y), skip) : y;
 }
 
 static float round_to_bf16(double x)
@@ -177,14 +178,24 @@ static vq_status run_parts(vq_device *device, const vq_case *c, unsigned halves,
   if (!status && c->op == &vq_op_attention)
     status = run_attention(device, in[0], attr, value);
   else if (!status) {
-    out = in_parts(t, in, attr);
+    out = in_parts(t, in, attr, vq_case_of_itself(c));
     status = out ? vq_tensor_read(device, out, value[VQ_IN]) : vq_tape_status(t);
   }
   vq_tape_free(t);
   return status;
 }
 
-/* What a naive implementation would give, before it is rounded: value[VQ_IN] and, of attention, value[0]; NULL: the exact result. */
+/* The gradient of an x that is its own skip: what the op has stored of it is rounded before dy is added. */
+static void naive_sum(const vq_result *cpu, vq_real *dx)
+{
+  for (int64_t e = 0; e < cpu->count[0]; e++) {
+    float dy = round_to_bf16(vq_rng_normal(SEED, VQ_RNG_WEIGHTS, VQ_IN, (uint64_t)e));
+    dx[e] = round_to_bf16((double)cpu->value[0][e] - (double)dy) + dy;
+  }
+}
+
+/* What a naive implementation would give, before it is rounded: value[VQ_IN] and, where its gradient is of several roundings, value[0];
+ * NULL: the exact result. */
 static void naive_results(const vq_case *c, unsigned halves, const vq_result *cpu, vq_real *value[VQ_IN + 1])
 {
   vq_device *device;
@@ -193,10 +204,12 @@ static void naive_results(const vq_case *c, unsigned halves, const vq_result *cp
       vq_cpu_create(&device, 1))
     return;
   value[VQ_IN] = malloc((size_t)cpu->count[VQ_IN] * sizeof(vq_real));
-  if (attention && cpu->value[0])
+  if ((attention || vq_case_of_itself(c)) && cpu->value[0])
     value[0] = malloc((size_t)cpu->count[0] * sizeof(vq_real));
   if (run_parts(device, c, halves, &cpu->attr, value))
     complain(c, "in parts", vq_error_message());
+  if (value[0] && !attention)
+    naive_sum(cpu, value[0]);
   vq_device_free(device);
 }
 
