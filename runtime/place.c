@@ -165,3 +165,17 @@ void vq_place_name(const vq_place *place, char *text, size_t bytes)
              vq_dtype_name(place->products), place->products_by ? ", products by " : "",
              place->products_by ? products_names[place->products_by] : "");
 }
+
+static bool ends_with(const char *text, size_t length, const char *end)
+{
+  size_t part = strlen(end);
+  return length >= part && !memcmp(text + length - part, end, part);
+}
+
+void vq_place_of_name(const char *name, const char **device, vq_precision *precision)
+{
+  const char *by = strstr(name, ", products by ");
+  size_t length = by ? (size_t)(by - name) : strlen(name);
+  *device = strncmp(name, "cuda", 4) ? "cpu" : "cuda";
+  *precision = ends_with(name, length, ", bf16") ? VQ_PRECISION_BF16 : VQ_PRECISION_FP32;
+}

@@ -44,4 +44,7 @@ size_t vq_place_available(const vq_place *place);
 /* "cpu, AMD EPYC, AVX-512"; "cpu, AMD EPYC, AVX-512, bf16"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
 void vq_place_name(const vq_place *place, char *text, size_t bytes);
 
+/* --device and --precision of a place by its name: what computes there again, as far as this machine has it. */
+void vq_place_of_name(const char *name, const char **device, vq_precision *precision);
+
 #endif

@@ -367,11 +367,16 @@ void vq_record_network_at(const vq_run_record *r, vq_network_kind kind, vq_recor
   out->settings = (uint32_t)strtoul(json_string_value(json_object_get(net, "settings")), NULL, 16);
 }
 
+const char *vq_record_device(const vq_run_record *r)
+{
+  return json_string_value(json_object_get(r->json, "device"));
+}
+
 bool vq_record_exact(const vq_run_record *r, const vq_place *place, char *why, size_t bytes)
 {
   char build[256], device[256];
   const char *its_build = json_string_value(json_object_get(r->json, "build"));
-  const char *its_device = json_string_value(json_object_get(r->json, "device"));
+  const char *its_device = vq_record_device(r);
   vq_machine_build(build, sizeof build);
   vq_place_name(place, device, sizeof device);
   bool same_build = its_build && !strcmp(its_build, build), same_device = its_device && !strcmp(its_device, device);

@@ -73,6 +73,9 @@ bool vq_record_prompt_file(const vq_run_record *record, int i, vq_identity *file
 int64_t vq_record_step(const vq_run_record *record);
 void vq_record_network_at(const vq_run_record *record, vq_network_kind kind, vq_record_network *out);
 
+/* The name of the place that computed (runtime/place.h); NULL: not told. */
+const char *vq_record_device(const vq_run_record *record);
+
 /* Would this build on this machine make the same bits? If not, `why` says what is another. */
 bool vq_record_exact(const vq_run_record *record, const vq_place *place, char *why, size_t bytes);
 

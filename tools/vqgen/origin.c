@@ -174,10 +174,31 @@ static vq_status find_network(origin *o, vq_network_kind kind, const network_opt
                  kind == VQ_NETWORK_CLIP ? "clip" : "vqgan");
 }
 
+/* What is not told of device and precision is as it was, where this machine has that. */
+static void find_place(const origin *o, network_options *n)
+{
+  const char *name = vq_record_device(o->record), *device;
+  vq_precision precision;
+  vq_place place;
+  if (!name)
+    return;
+  vq_place_of_name(name, &device, &precision);
+  bool told = n->device && strcmp(n->device, "auto");
+  if (told && strncmp(n->device, device, strlen(device)))
+    return;
+  if (n->precision != VQ_PRECISION_AUTO)
+    precision = (vq_precision)n->precision;
+  if (vq_place_find(&place, told ? n->device : device, precision, n->threads, NULL))
+    return; /* origin_tell says that it is another */
+  n->device = told ? n->device : device;
+  n->precision = (int)precision;
+}
+
 vq_status origin_networks(origin *o, network_options *n)
 {
   if (!o->record)
     return VQ_OK;
+  find_place(o, n);
   n->config = n->config ? n->config : origin_noted(o, "config");
   n->vocab = n->vocab ? n->vocab : origin_noted(o, "vocab");
   VQ_TRY(find_network(o, VQ_NETWORK_VQGAN, n, &n->vqgan));

@@ -24,7 +24,8 @@ vq_status origin_open_picture(origin *o, const char *path);
 vq_status origin_open_snapshot(origin *o, const char *path);
 void origin_clear(origin *o);
 
-/* Finds the networks that are not given by options, and warns of given ones that are others. VQ_ERR_FILE: not found */
+/* Finds the networks that are not given by options, and warns of given ones that are others; computes where and in which precision it was
+ * done, unless options say otherwise or this machine cannot. VQ_ERR_FILE: not found */
 vq_status origin_networks(origin *o, network_options *n);
 
 /* The settings, the files that they name looked for beside the picture, in the present folder, and where they lay. */
