@@ -35,7 +35,14 @@ struct vq_call {
   vq_tensor *saved;    /* what forward leaves for backward (statistics, an argmax); NULL if the op saves nothing */
   void *scratch;       /* as many bytes as vq_op.scratch asked for, uninitialised */
   unsigned wants, add; /* backward: bit i for in[i] */
+  int64_t part, whole; /* vq_tape_batch; 0, outside of a tape: 1 of 1 */
 };
+
+/* How many rows a tensor of this call with so many would have if its whole batch came at once. */
+static inline int64_t vq_whole_rows(const vq_call *call, int64_t rows)
+{
+  return call->part ? rows * call->whole / call->part : rows;
+}
 
 /* Checks shapes, types and attributes; sets *out and, if the op saves something, *saved (else leaves its rank at -1).
  * Fails with VQ_ERR_SHAPE and a message that starts with the op's name. */

@@ -19,6 +19,7 @@ typedef struct vq_node {
   unsigned wants; /* bit i: in[i] wants a gradient */
   unsigned keeps; /* VQ_READS_ bits of the tensors on which this node holds a reference */
   int64_t first;  /* number of tensors on the tape before this op made its own */
+  int64_t part, whole;
   vq_attr attr;
 } vq_node;
 
@@ -30,6 +31,7 @@ struct vq_tape {
   vq_status status; /* the first error */
   void *room;       /* vq_tape_room's */
   size_t room_bytes;
+  int64_t part, whole; /* vq_tape_batch */
   bool trap;
   vq_watch_fn watch;
   void *watch_user;
@@ -87,6 +89,12 @@ vq_tensor *vq_view(vq_tape *t, vq_tensor *x, int rank, const int64_t *dim)
   vq_tensor *y;
   vq_status status = vq_list_add_view(&t->tensors, &s, x, &y);
   return status ? vq_tape_fail(t, status) : y;
+}
+
+void vq_tape_batch(vq_tape *t, int64_t part, int64_t whole)
+{
+  t->part = part;
+  t->whole = whole;
 }
 
 void vq_done(vq_tape *t, vq_tensor *x)
@@ -173,8 +181,14 @@ static vq_status append(vq_tape *t, const vq_op *op, const vq_call *call, int64_
     t->node_room = room;
   }
   vq_node *n = &t->node[t->nodes++];
-  *n = (vq_node){
-      .op = op, .out = call->out, .saved = call->saved, .wants = call->wants, .first = first, .attr = *call->attr};
+  *n = (vq_node){.op = op,
+                 .out = call->out,
+                 .saved = call->saved,
+                 .wants = call->wants,
+                 .first = first,
+                 .attr = *call->attr,
+                 .part = call->part,
+                 .whole = call->whole};
   memcpy(n->in, call->in, sizeof n->in);
   for (int i = 0; i < VQ_IN; i++)
     if (n->wants >> i & 1)
@@ -223,7 +237,7 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
 vq_tensor *vq_record(vq_tape *t, const vq_op *op, vq_tensor *const *in, int count, const vq_attr *attr)
 {
   static const vq_attr none;
-  vq_call call = {.device = t->device, .attr = attr ? attr : &none};
+  vq_call call = {.device = t->device, .attr = attr ? attr : &none, .part = t->part, .whole = t->whole};
   if (t->status)
     return NULL;
   memcpy(call.in, in, (size_t)count * sizeof *in);
@@ -272,7 +286,8 @@ static vq_status pass_gradient(vq_tape *t, const vq_node *n)
 /* One node: d loss / d out is there; d loss / d in[i] is made for every input that wants one. */
 static vq_status step_back(vq_tape *t, const vq_node *n)
 {
-  vq_call call = {.device = t->device, .attr = &n->attr, .out = n->out, .saved = n->saved};
+  vq_call call = {
+      .device = t->device, .attr = &n->attr, .out = n->out, .saved = n->saved, .part = n->part, .whole = n->whole};
   call.wants = n->wants & ~n->op->passes;
   memcpy(call.in, n->in, sizeof call.in);
   for (int i = 0; i < VQ_IN; i++) {
@@ -370,8 +385,10 @@ void vq_rewind(vq_tape *t, vq_mark mark)
   while (t->nodes > mark.nodes)
     pop_node(t);
   vq_list_cut(&t->tensors, mark.tensors);
-  if (!mark.tensors)
-    t->status = VQ_OK;
+  if (mark.tensors)
+    return;
+  t->status = VQ_OK;
+  vq_tape_batch(t, 1, 1);
 }
 
 vq_status vq_tape_create(vq_tape **out, vq_device *device)
@@ -380,6 +397,7 @@ vq_status vq_tape_create(vq_tape **out, vq_device *device)
   if (!*out)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a tape");
   (*out)->device = (*out)->tensors.device = device;
+  vq_tape_batch(*out, 1, 1);
   return VQ_OK;
 }
 

@@ -50,6 +50,11 @@ vq_tensor *vq_view(vq_tape *tape, vq_tensor *x, int rank, const int64_t *dim);
 /* Records one op; the typed functions of kernels/ops.h call it. `in` has `count` tensors, NULL for one left out. */
 vq_tensor *vq_record(vq_tape *tape, const vq_op *op, vq_tensor *const *in, int count, const vq_attr *attr);
 
+/* What is recorded from now on is `part` rows of a batch of `whole`, the rest of which comes before or after: a kernel may let the order of
+ * its sums follow from the size of the whole, never from how much of it comes at once. 1 of 1 until something is said, and after
+ * vq_rewind to the start. */
+void vq_tape_batch(vq_tape *tape, int64_t part, int64_t whole);
+
 /* Drops the caller's reference. Does nothing for NULL and for weights. */
 void vq_done(vq_tape *tape, vq_tensor *x);
 

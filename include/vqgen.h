@@ -117,6 +117,9 @@ typedef enum vq_precision {
   VQ_PRECISION_BF16  /* products of factors of 8 digits */
 } vq_precision;
 
+#define VQ_CHUNK_AUTO 0
+#define VQ_CHUNK_ALL  0x7fffffff
+
 typedef struct vq_settings {
   const char *vqgan, *clip; /* network files, or names; vq_settings_load finds those and fills in NULL ones */
   const char *config, *vocab; /* of a published VQGAN or CLIP: its settings and its vocabulary; NULL: looked for beside it */
@@ -153,6 +156,9 @@ typedef struct vq_settings {
   const char *device;     /* what computes: "cpu", "cuda", "cuda:I"; "auto" or NULL: the CPU, so far */
   vq_precision precision; /* how exactly */
   int threads;            /* of the CPU; 0: one for each processor */
+  int cutout_chunk; /* cutouts that go through CLIP at once, 8 or more, or VQ_CHUNK_ALL: more want more memory and fill a GPU better, and
+                     * make the same picture, byte for byte; VQ_CHUNK_AUTO: 8 on the CPU, as many as fit on a GPU */
+  int64_t vram; /* bytes that a run may take at most, of a GPU's memory or, on the CPU, of the machine's; 0: what is free */
   bool force;     /* accept two networks that were not made for each other */
   bool trap;      /* stop at the first value that is not finite, naming the operation */
   vq_log log;     /* where warnings go; zero: nowhere */
@@ -201,16 +207,20 @@ vq_status vq_session_add(vq_session *session, const vq_prompt *prompt);
 /* The same for a text in every phase. */
 vq_status vq_session_prompt(vq_session *session, const char *text, double weight, double stop);
 
-/* What the run will take, by a dry run of its first step: nothing is allocated. After the prompts. Bytes. */
+/* What the run will take, by a dry run of its first step: nothing is allocated, and nothing is refused. After the prompts. Bytes. */
 typedef struct vq_plan {
   int64_t network_bytes;   /* weights, in the form in which they are computed with, z and Adam's moments */
   int64_t step_bytes;      /* activations, gradients and scratch at their fullest */
-  int64_t available_bytes; /* what the machine has free now; 0: unknown */
+  int64_t available_bytes; /* what the device has free now; 0: unknown */
+  int64_t device_bytes;    /* what it has in all; 0: unknown */
+  int chunk;               /* cutouts that go through CLIP at once: whole quanta, that is groups of at most 8 */
+  bool fits;               /* in what is free, and in settings.vram */
+  char advice[512];        /* what would fit, where this does not: settings that can be changed; "" if it does */
   int width, height;       /* of the picture, after flooring */
 } vq_plan;
 vq_status vq_session_plan(vq_session *session, vq_plan *out);
 
-/* Encodes the prompts, makes z and all memory that steps need. VQ_ERR_MEMORY if the plan does not fit the machine;
+/* Encodes the prompts, makes z and all memory that steps need. VQ_ERR_MEMORY, saying what would fit, if the plan does not;
  * VQ_ERR_ARGUMENT if a message that is to be hidden does not fit the picture. */
 vq_status vq_session_start(vq_session *session);
 

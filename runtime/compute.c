@@ -8,23 +8,26 @@
 #include <malloc.h>
 #endif
 
-size_t vq_memory_available(void)
+void vq_memory(size_t *free, size_t *all)
 {
   FILE *f = fopen("/proc/meminfo", "r");
   char line[256];
-  unsigned long long kib = 0;
+  unsigned long long kib;
+  *free = *all = 0;
   while (f && fgets(line, sizeof line, f))
     if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
-      break;
+      *free = (size_t)kib << 10;
+    else if (sscanf(line, "MemTotal: %llu", &kib) == 1)
+      *all = (size_t)kib << 10;
   if (f)
     fclose(f);
-  return (size_t)kib << 10;
 }
 
 vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const char *what)
 {
-  size_t have = vq_place_available(place);
+  size_t have, all;
   double mib = 1 << 20;
+  vq_place_memory(place, &have, &all);
   if (!have || need->weights + need->step <= have)
     return VQ_OK;
   return vq_fail(VQ_ERR_MEMORY,

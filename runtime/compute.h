@@ -31,7 +31,8 @@ vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const
  * that more would be resident than was planned. */
 void vq_memory_return(void);
 
-/* Bytes that programs can have without others being pushed out to the disk; 0 when the system does not tell. */
-size_t vq_memory_available(void);
+/* The machine's bytes: those that programs can have without others being pushed out to the disk, and all; 0 when the system does not
+ * tell. */
+void vq_memory(size_t *free, size_t *all);
 
 #endif

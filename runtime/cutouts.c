@@ -8,13 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUANTUM 8
+#define QUANTUM      8
+#define MOST_AT_ONCE 1024
 
 int vq_cutouts_quanta(int cutouts, int *quantum)
 {
   int quanta = (cutouts + QUANTUM - 1) / QUANTUM;
   *quantum = (cutouts + quanta - 1) / quanta;
   return quanta;
+}
+
+int vq_cutouts_chunk(int cutouts, int at_once)
+{
+  int quantum, quanta = vq_cutouts_quanta(cutouts, &quantum),
+               fit = (at_once < MOST_AT_ONCE ? at_once : MOST_AT_ONCE) / quantum;
+  return quantum * (fit < 1 ? 1 : fit < quanta ? fit : quanta);
 }
 
 static int part_of(double part, int side)
@@ -53,8 +61,8 @@ typedef struct table {
 struct vq_cutouts {
   vq_bands bands;
   bool whole;
-  int32_t *boxes; /* [count,3], padded */
-  bool *mirror;   /* [count], padded */
+  int32_t *boxes; /* [most_count,3], padded */
+  bool *mirror;   /* [most_count], padded */
   table axis[2];  /* across, down */
 };
 
@@ -79,7 +87,7 @@ vq_status vq_cutouts_create(vq_cutouts **out, const vq_cutouts_config *c)
       .width = k->whole ? c->side : c->width,
       .height = k->whole ? c->side : c->height,
       .side = c->side,
-      .count = c->count,
+      .count = c->most_count,
       .least = k->whole ? c->side : c->least,
       .most = k->whole ? c->side : c->most,
   };
@@ -88,8 +96,8 @@ vq_status vq_cutouts_create(vq_cutouts **out, const vq_cutouts_config *c)
     status = make_table(&k->axis[0], &k->bands, k->bands.width);
   if (!status)
     status = make_table(&k->axis[1], &k->bands, k->bands.height);
-  k->boxes = malloc((size_t)c->count * 3 * sizeof *k->boxes);
-  k->mirror = calloc((size_t)c->count, sizeof *k->mirror);
+  k->boxes = malloc((size_t)c->most_count * 3 * sizeof *k->boxes);
+  k->mirror = calloc((size_t)c->most_count, sizeof *k->mirror);
   if (!status && (!k->boxes || !k->mirror))
     status = vq_fail(VQ_ERR_MEMORY, "no memory for cutouts");
   if (status)
@@ -117,26 +125,30 @@ vq_tensor *vq_cutouts_source(vq_tape *t, const vq_cutouts *k, vq_tensor *picture
   return k->whole ? vq_max_pool(t, picture, k->bands.side, 0.5) : picture;
 }
 
-static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32_t *boxes, const bool *mirror,
-                       int rows)
+/* The axis's tables for the boxes at hand, as leaves. */
+static vq_status fill_axis(vq_tape *t, vq_cutouts *k, int which, vq_tensor **index, vq_tensor **weight)
 {
-  vq_tensor *index[2], *weight[2];
+  table *axis = &k->axis[which];
+  axis->index_shape.dim[0] = axis->weight_shape.dim[0] = k->bands.count;
   double *room = vq_tape_room(t, (size_t)k->bands.most * sizeof *room);
   if (!room)
-    return NULL;
-  for (int i = 0; i < k->bands.count; i++) {
-    const int32_t whole[3] = {0, 0, (int32_t)k->bands.side}, row = i < rows ? i : rows - 1;
-    memcpy(k->boxes + 3 * i, k->whole ? whole : boxes + 3 * row, sizeof whole);
-    k->mirror[i] = mirror[row];
-  }
+    return vq_tape_status(t);
+  VQ_TRY(vq_bands_fill(&k->bands, k->boxes, which == 0 ? k->mirror : NULL, which, axis->index, axis->weight, room));
+  *index = vq_leaf(t, &axis->index_shape, axis->index, false);
+  *weight = vq_leaf(t, &axis->weight_shape, axis->weight, false);
+  return VQ_OK;
+}
+
+static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32_t *boxes, int rows)
+{
+  vq_tensor *index[2], *weight[2];
+  const int32_t whole[3] = {0, 0, (int32_t)k->bands.side};
+  for (int i = 0; i < k->bands.count; i++)
+    memcpy(k->boxes + 3 * i, k->whole ? whole : boxes + 3 * (i < rows ? i : rows - 1), sizeof whole);
   for (int i = 0; i < 2; i++) {
-    table *axis = &k->axis[i];
-    vq_status status =
-        vq_bands_fill(&k->bands, k->boxes, i == 0 ? k->mirror : NULL, i, axis->index, axis->weight, room);
+    vq_status status = fill_axis(t, k, i, &index[i], &weight[i]);
     if (status)
       return vq_tape_fail(t, status);
-    index[i] = vq_leaf(t, &axis->index_shape, axis->index, false);
-    weight[i] = vq_leaf(t, &axis->weight_shape, axis->weight, false);
   }
   vq_tensor *y = vq_resample(t, source, index[1], weight[1], index[0], weight[0], &k->bands);
   for (int i = 0; i < 2; i++) {
@@ -147,10 +159,12 @@ static vq_tensor *take(vq_tape *t, vq_cutouts *k, vq_tensor *source, const int32
 }
 
 vq_tensor *vq_cutouts_draw(vq_tape *t, vq_cutouts *k, vq_tensor *source, const vq_cutouts_draws *d, int first,
-                           int rows)
+                           int rows, int count)
 {
-  bool mirror[QUANTUM];
-  vq_augment_mirrors(mirror, d->augment, d->augments, d->seed, d->step, first, rows);
-  vq_tensor *cutouts = take(t, k, source, d->boxes + 3 * first, mirror, rows);
+  k->bands.count = count;
+  vq_augment_mirrors(k->mirror, d->augment, d->augments, d->seed, d->step, first, rows);
+  for (int i = rows; i < count; i++)
+    k->mirror[i] = k->mirror[rows - 1];
+  vq_tensor *cutouts = take(t, k, source, d->boxes + 3 * first, rows);
   return vq_augment_cutouts(t, cutouts, d->augment, d->augments, d->seed, d->step, first);
 }

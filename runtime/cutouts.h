@@ -5,8 +5,11 @@
 #include "runtime/augment_text.h"
 #include "vqgen.h"
 
-/* Cutouts go through CLIP in so many quanta of *quantum, at most 8: sizes that depend on their number alone. */
+/* Cutouts come in so many quanta of *quantum, at most 8: sizes that depend on their number alone. */
 int vq_cutouts_quanta(int cutouts, int *quantum);
+
+/* The cutouts of as many whole quanta, 1 at least, as `at_once` holds, which counts up to 1024: more fill no device better. */
+int vq_cutouts_chunk(int cutouts, int at_once);
 
 /* Sides of the smallest and the largest cutout, in pixels, of a picture of that size seen by a CLIP of input size `see`. */
 void vq_boxes_range(int *least, int *most, const vq_settings *settings, int width, int height, int see);
@@ -20,7 +23,7 @@ typedef struct vq_cutouts_config {
   vq_cut_method method;
   int width, height, side; /* of the picture, and of what CLIP sees */
   int least, most;         /* sizes that boxes can have: they fix the tables' sizes for the whole run */
-  int count;               /* cutouts taken at once */
+  int most_count;          /* cutouts taken at once */
 } vq_cutouts_config;
 
 typedef struct vq_cutouts vq_cutouts;
@@ -41,6 +44,6 @@ typedef struct vq_cutouts_draws {
 
 /* Cutouts number `first` to `first` + `rows` - 1, augmented, [count,side,side,3]; beyond `rows` the last is repeated. */
 vq_tensor *vq_cutouts_draw(vq_tape *t, vq_cutouts *cutouts, vq_tensor *source, const vq_cutouts_draws *draws, int first,
-                           int rows);
+                           int rows, int count);
 
 #endif

@@ -59,7 +59,8 @@ void vq_doctor_machine(vq_doctor *d)
 {
   char text[256], sets[256];
   const char *temporary = getenv("TMPDIR");
-  size_t memory = vq_memory_available();
+  size_t memory, all;
+  vq_memory(&memory, &all);
   vq_machine_build(text, sizeof text);
   vq_doctor_say(d, "build", VQ_CHECK_PASS, "", "%s", text);
   vq_machine_device(text, sizeof text);

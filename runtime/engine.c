@@ -34,7 +34,8 @@ struct vq_engine {
       host; /* what passes between the device and the host in a step: what it says, draws of codes, or z for its average */
   vq_tensor *target[VQ_MOST_PROMPTS];
   bool rests[VQ_MOST_PROMPTS];
-  int quantum, quanta;
+  int quantum, chunk,
+      padded; /* cutouts: see vq_cutouts_quanta; those that go through CLIP at once; rounded up to whole quanta */
   int64_t updates; /* since the optimizer began */
   vq_real verdict; /* 0: the last gradient was finite */
   uint64_t seed;   /* of the augmentations and of codes */
@@ -43,15 +44,20 @@ struct vq_engine {
   void *watch_user;
 };
 
-/* Slots of `told`: the loss of each quantum and target, then these. */
+/* Slots of `told`: the loss of each target and cutout, then these. */
 enum { TOLD_TV, TOLD_PULL, TOLD_FINITE, TOLD_OTHERS };
 
 static int slot_of(const vq_engine *e, int other)
 {
-  return e->quanta * e->config.targets + other;
+  return e->padded * e->config.targets + other;
 }
 
 /* ---- building, on a plan or on the real device ---- */
+
+static int least(int a, int b)
+{
+  return a < b ? a : b;
+}
 
 static vq_status zeros(vq_tensor **out, vq_device *device, int rank, const int64_t *dim, bool wants)
 {
@@ -135,13 +141,14 @@ static vq_status build(vq_engine *e)
     const int64_t dim[2] = {c->target_rows[i], c->clip->embed_dim};
     VQ_TRY(zeros(&e->target[i], e->device, 2, dim, false));
   }
-  e->quanta = vq_cutouts_quanta(c->cutouts, &e->quantum);
+  e->padded = vq_cutouts_quanta(c->cutouts, &e->quantum) * e->quantum;
+  e->chunk = vq_cutouts_chunk(c->cutouts, c->chunk);
   const int64_t slots = slot_of(e, TOLD_OTHERS), picture_dim[4] = {1, c->h * f, c->w * f, 3};
   VQ_TRY(zeros(&e->told, e->device, 1, &slots, false));
   VQ_TRY(make_host(e));
   VQ_TRY(zeros(&e->shown, e->device, 4, picture_dim, false));
-  vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f,  c->clip->image_resolution,
-                           c->box_least,  c->box_most, e->quantum};
+  vq_cutouts_config cut = {c->cut_method, c->w * f,    c->h * f, c->clip->image_resolution,
+                           c->box_least,  c->box_most, e->chunk};
   VQ_TRY(vq_cutouts_create(&e->cutouts, &cut));
   VQ_TRY(vq_tape_create(&e->tape, e->device));
   vq_tape_trap(e->tape, c->trap);
@@ -197,7 +204,7 @@ static vq_status plan(const vq_engine_config *config, const vq_place *place, vq_
     status = rehearse(e);
   }
   if (!status)
-    *out = (vq_footprint){e->device->weight_bytes, vq_device_peak(e->device)};
+    vq_engine_used(e, out);
   vq_engine_free(e);
   return status;
 }
@@ -244,6 +251,11 @@ int vq_engine_channels(const vq_engine *e)
   return e->config.latent == VQ_LATENT_LOGITS ? vqgan->n_embed : vqgan->embed_dim;
 }
 
+void vq_engine_used(const vq_engine *e, vq_footprint *out)
+{
+  *out = (vq_footprint){e->device->weight_bytes, vq_device_peak(e->device)};
+}
+
 void vq_engine_watch(vq_engine *e, vq_watch_fn watch, void *user)
 {
   e->watch = watch;
@@ -253,7 +265,7 @@ void vq_engine_watch(vq_engine *e, vq_watch_fn watch, void *user)
 
 int vq_engine_padded_cutouts(const vq_engine *e)
 {
-  return e->quanta * e->quantum;
+  return e->padded;
 }
 
 vq_status vq_engine_restart_optimizer(vq_engine *e)
@@ -372,16 +384,17 @@ static vq_status look(vq_engine *e, vq_tensor *z, vq_tensor *uniform, vq_finding
   return f->picture ? copy_to(e, vq_values(e->shown), *picture) : vq_tape_status(t);
 }
 
-/* One quantum: what its cutouts say, added up in the gradient of what they are taken of. */
-static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_t *boxes, vq_findings *f)
+/* One chunk: what its cutouts say, added up in the gradient of what they are taken of. */
+static vq_status judge(vq_engine *e, vq_tensor *source, int first, const int32_t *boxes, vq_findings *f)
 {
   vq_tape *t = e->tape;
   const vq_engine_config *c = &e->config;
   vq_mark mark = vq_tape_mark(t);
-  int first = number * e->quantum, rows = c->cutouts - first < e->quantum ? c->cutouts - first : e->quantum;
+  int count = least(e->chunk, e->padded - first), rows = least(e->chunk, c->cutouts - first);
   int64_t side = c->clip->image_resolution, width = c->clip->embed_dim;
   const vq_cutouts_draws draws = {boxes, c->augment, c->augments, e->seed, e->step};
-  vq_tensor *cutouts = vq_cutouts_draw(t, e->cutouts, source, &draws, first, rows);
+  vq_tape_batch(t, count, e->padded);
+  vq_tensor *cutouts = vq_cutouts_draw(t, e->cutouts, source, &draws, first, rows, count);
   VQ_TRY(find(e, cutouts, f->cutouts ? f->cutouts + first * side * side * 3 : NULL));
   vq_tensor *features = vq_clip_image(t, e->clip, cutouts);
   VQ_TRY(find(e, features, f->features ? f->features + first * width : NULL));
@@ -389,11 +402,13 @@ static vq_status judge(vq_engine *e, vq_tensor *source, int number, const int32_
     if (e->rests[i])
       continue;
     vq_tensor *loss = vq_sphere(t, features, e->target[i], c->weight[i], c->stop[i], rows, c->cutouts);
-    VQ_TRY(tell(e, number * c->targets + i, loss));
+    VQ_TRY(tell(e, i * e->padded + first, loss));
     vq_seed(t, loss, 1);
   }
   vq_done(t, features);
-  return vq_backward(t, NULL, mark);
+  vq_status status = vq_backward(t, NULL, mark);
+  vq_tape_batch(t, 1, 1);
+  return status;
 }
 
 static vq_status smooth(vq_engine *e, vq_tensor *picture)
@@ -444,8 +459,8 @@ static vq_status there_and_back(void *user)
   clear(e);
   VQ_TRY(look(e, e->z, e->uniform, p->f, &picture));
   vq_tensor *source = vq_cutouts_source(e->tape, e->cutouts, picture);
-  for (int i = 0; i < e->quanta; i++)
-    VQ_TRY(judge(e, source, i, p->boxes, p->f));
+  for (int first = 0; first < e->padded; first += e->chunk)
+    VQ_TRY(judge(e, source, first, p->boxes, p->f));
   if (source != picture)
     vq_done(e->tape, source);
   if (e->config.tv_weight != 0)
@@ -483,8 +498,8 @@ static vq_status listen(vq_engine *e, vq_findings *f)
   vq_status status = vq_tensor_read(e->device, e->told, told);
   for (int i = 0; i < targets; i++) {
     f->losses[i] = e->rests[i] ? NAN : 0;
-    for (int j = 0; j < e->quanta && !e->rests[i]; j++)
-      f->losses[i] += (double)told[j * targets + i];
+    for (int j = 0; j < e->config.cutouts && !e->rests[i]; j++)
+      f->losses[i] += (double)told[i * e->padded + j];
   }
   f->tv_loss = e->config.tv_weight != 0 ? (double)told[slot_of(e, TOLD_TV)] : 0;
   f->pull_loss = e->pull ? (double)told[slot_of(e, TOLD_PULL)] : 0;

@@ -1,15 +1,15 @@
 /* engine.h -- the step: z to a picture, the picture to cutouts, the cutouts to losses, all the way back, Adam.
  *
  *   ids = nearest(z)    picture = clamp01(decode(quantise(z, ids)))        once
- *   for each quantum of cutouts: losses += sphere(clip(augment(resample(picture, boxes))), targets); walk back to the picture
+ *   for each chunk of cutouts: losses += sphere(clip(augment(resample(picture, boxes))), targets); walk back to the picture
  *   total variation; walk back to the picture; what holds z to its start; then walk the decoder with the sum of it all
  *   z = clamp(adam(z, dz), codebook's range)
  *
  * With logits in the place of z (VQ_LATENT_LOGITS), ids = choose(logits, this step's draws) and dz comes by soft_quantise.
  *
  * The walk through clamp01 is not linear in its gradient, so what all cutouts and all targets say is summed before it.
- * Cutouts go through CLIP in quanta of at most 8, whose size depends on the number of cutouts alone: memory for 64 cutouts
- * is that for 8, and the bits are the same whatever is run at once.
+ * A chunk is some quanta of at most 8 cutouts, whose size depends on the number of cutouts alone. Memory is that for a chunk, and the bits
+ * are the same whatever goes through CLIP at once.
  */
 #ifndef VQ_RUNTIME_ENGINE_H
 #define VQ_RUNTIME_ENGINE_H
@@ -26,6 +26,7 @@ typedef struct vq_engine_config {
   const vq_weight_source *vqgan_weights, *clip_weights;
   int h, w;                       /* latent rows and columns */
   int cutouts;
+  int chunk; /* of which so many go through CLIP at once, in whole quanta; 0: one quantum */
   vq_cut_method cut_method;
   int box_least, box_most; /* pixels: sides of the smallest and the largest cutout that will ever be asked for */
   vq_augment augment[VQ_MOST_AUGMENTS]; /* what is done to each cutout, in this order */
@@ -55,6 +56,9 @@ vq_status vq_engine_record(const vq_engine_config *config, const vq_place *place
 /* Reads the networks and takes all memory. VQ_ERR_MEMORY, before anything is taken, if the place has less. */
 vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, const vq_place *place);
 void vq_engine_free(vq_engine *engine);
+
+/* What it has taken of memory, and of the step pool at most, so far. */
+void vq_engine_used(const vq_engine *engine, vq_footprint *out);
 
 /* From now on, `watch` is called after every kernel with its time. NULL: no clock is read. */
 void vq_engine_watch(vq_engine *engine, vq_watch_fn watch, void *user);

@@ -142,12 +142,17 @@ vq_status vq_place_plan(vq_device **out, const vq_place *place)
   return VQ_OK;
 }
 
-size_t vq_place_available(const vq_place *place)
+void vq_place_memory(const vq_place *place, size_t *free, size_t *all)
 {
-  vq_cuda_card card;
+  vq_cuda_card card = {.free = 0};
   if (!place->cuda)
-    return vq_memory_available();
-  return place->cuda->describe(&card, place->card) ? 0 : card.free;
+    vq_memory(free, all);
+  else if (place->cuda->describe(&card, place->card))
+    *free = *all = 0;
+  else {
+    *free = card.free;
+    *all = card.memory;
+  }
 }
 
 void vq_place_name(const vq_place *place, char *text, size_t bytes)

@@ -38,8 +38,8 @@ vq_status vq_place_open(vq_device **out, const vq_place *place);
 /* One that plans for it. */
 vq_status vq_place_plan(vq_device **out, const vq_place *place);
 
-/* Bytes that can be had there now; 0: unknown. */
-size_t vq_place_available(const vq_place *place);
+/* Bytes that can be had there now, and that there are; 0: unknown. */
+void vq_place_memory(const vq_place *place, size_t *free, size_t *all);
 
 /* "cpu, AMD EPYC, AVX-512"; "cpu, AMD EPYC, AVX-512, bf16"; "cuda, NVIDIA H200, sm_90, bf16": what pictures made there have in common. */
 void vq_place_name(const vq_place *place, char *text, size_t bytes);

@@ -27,7 +27,8 @@ static vq_status check_latent(const vq_settings *s)
   if (s->latent == VQ_LATENT_Z)
     return VQ_OK;
   if (s->start != VQ_START_RANDOM)
-    return vq_fail(VQ_ERR_ARGUMENT, "logits (--latent logits) begin at random and have no other start: add --init random");
+    return vq_fail(VQ_ERR_ARGUMENT,
+                   "logits (--latent logits) begin at random and have no other start: add --init random");
   if (s->init_weight != 0)
     return vq_fail(VQ_ERR_ARGUMENT, "--init-weight holds z, and a run of logits (--latent logits) has none");
   return VQ_OK;
@@ -41,6 +42,11 @@ static vq_status check_settings(const vq_settings *s)
   if (s->start == VQ_START_FILE && !s->start_file)
     return vq_fail(VQ_ERR_ARGUMENT, "the start is a file and none is named");
   VQ_TRY(check_latent(s));
+  if (s->cutout_chunk != VQ_CHUNK_AUTO && s->cutout_chunk < 8)
+    return vq_fail(VQ_ERR_ARGUMENT, "%d cutouts at once are too few: they go through CLIP in groups of at most 8",
+                   s->cutout_chunk);
+  if (s->vram < 0)
+    return vq_fail(VQ_ERR_ARGUMENT, "a run cannot take %lld bytes at most", (long long)s->vram);
   vq_augment list[VQ_MOST_AUGMENTS];
   int augments;
   VQ_TRY(vq_fail_in(vq_augments_parse(list, &augments, s->augment), "augment"));
@@ -152,7 +158,7 @@ void vq_session_free(vq_session *s)
 
 /* ---- the run ---- */
 
-static vq_status engine_config(const vq_session *s, vq_engine_config *c)
+vq_status vq_session_engine_config(const vq_session *s, vq_engine_config *c)
 {
   const vq_settings *set = &s->settings;
   *c = (vq_engine_config){
@@ -187,16 +193,18 @@ static vq_status engine_config(const vq_session *s, vq_engine_config *c)
 
 vq_status vq_session_plan(vq_session *s, vq_plan *out)
 {
-  vq_engine_config config;
-  vq_footprint need;
-  VQ_TRY(engine_config(s, &config));
-  VQ_TRY(vq_engine_plan(&config, &s->place, &need));
+  vq_session_need fit;
+  VQ_TRY(vq_session_measure(s, &fit));
   *out = (vq_plan){
-      .network_bytes = (int64_t)need.weights,
-      .step_bytes = (int64_t)need.step,
-      .available_bytes = (int64_t)vq_place_available(&s->place),
+      .network_bytes = (int64_t)fit.need.weights,
+      .step_bytes = (int64_t)fit.need.step,
+      .available_bytes = (int64_t)fit.free,
+      .device_bytes = (int64_t)fit.all,
+      .chunk = fit.config.chunk,
+      .fits = fit.fits,
   };
   vq_session_size(s, &out->width, &out->height);
+  vq_session_advise(s, &fit, out->advice, sizeof out->advice);
   return VQ_OK;
 }
 
@@ -215,9 +223,24 @@ static vq_status begin(vq_session *s)
   return status;
 }
 
+/* What is free may have become less since the plan was made: then it is told again what would fit. */
+static vq_status make_engine(vq_session *s)
+{
+  vq_session_need fit;
+  VQ_TRY(vq_session_measure(s, &fit));
+  if (!fit.fits)
+    return vq_session_refuse(s, &fit);
+  if (s->settings.cutout_chunk == VQ_CHUNK_AUTO && s->place.cuda && fit.config.chunk < fit.config.cutouts)
+    vq_log_info(&s->settings.log, "the GPU has %.0f MiB free of %.0f: cutouts go through CLIP %d at a time",
+                (double)fit.free / (1 << 20), (double)fit.all / (1 << 20), fit.config.chunk);
+  vq_status status = vq_engine_create(&s->engine, &fit.config, &s->place);
+  if (status == VQ_ERR_MEMORY && !vq_session_measure(s, &fit) && !fit.fits)
+    return vq_session_refuse(s, &fit);
+  return status;
+}
+
 vq_status vq_session_start(vq_session *s)
 {
-  vq_engine_config config;
   if (s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
   VQ_TRY(vq_session_check_prompts(s));
@@ -225,8 +248,7 @@ vq_status vq_session_start(vq_session *s)
     VQ_TRY(vq_model_name(&s->model, s->vqgan));
   VQ_TRY(vq_session_check_metadata(s));
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
-  VQ_TRY(engine_config(s, &config));
-  VQ_TRY(vq_engine_create(&s->engine, &config, &s->place));
+  VQ_TRY(make_engine(s));
   vq_status status = vq_session_encode_texts(s);
   if (!status)
     status = begin(s);

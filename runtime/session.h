@@ -1,5 +1,5 @@
 /* session.h -- what a session holds, for the files that make up runtime's part of vqgen.h: session.c, the run;
- * session_prompts.c, what it is to show; session_files.c, what of it is written and read.
+ * session_memory.c, what it takes; session_prompts.c, what it is to show; session_files.c, what of it is written and read.
  */
 #ifndef VQ_RUNTIME_SESSION_H
 #define VQ_RUNTIME_SESSION_H
@@ -26,6 +26,25 @@ struct vq_session {
   uint8_t *watch; /* borrowed; NULL: nobody watches */
   vq_real *seen;  /* [H,W,3]: a picture on its way to bytes, from the first that is asked for on; NULL: none was */
 };
+
+/* What the engine is to be, but for its chunk, which is one quantum. session.c */
+vq_status vq_session_engine_config(const vq_session *session, vq_engine_config *out);
+
+/* How a run fits its memory. session_memory.c */
+typedef struct vq_session_need {
+  vq_engine_config config; /* with the chunk that is asked for or, of those that fit, chosen */
+  vq_footprint need;
+  size_t free, all; /* bytes of the device's memory; 0: unknown */
+  size_t room;      /* bytes that the run may take; 0: unknown */
+  bool fits;        /* else the config's chunk, unless it is asked for, is the smallest */
+} vq_session_need;
+vq_status vq_session_measure(const vq_session *session, vq_session_need *out);
+
+/* What would fit where that does not, as options; "": nothing would. */
+void vq_session_advise(const vq_session *session, const vq_session_need *fit, char *advice, size_t bytes);
+
+/* VQ_ERR_MEMORY, with the advice. */
+vq_status vq_session_refuse(const vq_session *session, const vq_session_need *fit);
 
 /* Can the prompts be meant? VQ_ERR_PROMPT, VQ_ERR_ARGUMENT, VQ_ERR_FILE. session_prompts.c */
 vq_status vq_session_check_prompts(vq_session *session);

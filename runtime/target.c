@@ -26,7 +26,7 @@ static vq_status see_quanta(vq_device *device, vq_tape *t, const target_job *job
   vq_status status = rows ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for a picture's features");
   for (int i = 0; i < quanta && !status; i++) {
     int first = i * quantum, count = cutouts - first < quantum ? cutouts - first : quantum;
-    vq_tensor *y = vq_clip_image(t, net, vq_cutouts_draw(t, k, source, &job->draws, first, count));
+    vq_tensor *y = vq_clip_image(t, net, vq_cutouts_draw(t, k, source, &job->draws, first, count, quantum));
     status = vq_tape_status(t);
     if (!status)
       status = vq_tensor_read(device, y, rows);
@@ -46,7 +46,7 @@ static vq_status see_cutouts(vq_device *device, vq_tape *t, void *user)
   vq_cutouts_config config = {set->cut_method, job->width, job->height, job->side, job->least, job->most, 0};
   vq_cutouts *k;
   vq_clip *net;
-  vq_cutouts_quanta(set->cutouts, &config.count);
+  vq_cutouts_quanta(set->cutouts, &config.most_count);
   VQ_TRY(vq_cutouts_create(&k, &config));
   vq_status status = vq_network_make_clip(&net, job->of->clip, device, CLIP_IMAGE);
   if (!status) {

@@ -109,7 +109,7 @@ Test(cli, refuses)
 Test(cli, refuses_later_things_by_name)
 {
   static const char *const options[] = {
-      "--cutout-chunk", "--mask", "--zoom-scale", "--zoom", "--preview", "--print-tape",
+      "--mask", "--zoom-scale", "--zoom", "--preview", "--print-tape",
   };
   static const char *const subcommands[] = {"batch"};
   char want[96];

@@ -168,7 +168,7 @@ size_t slope_bytes(const vq_call *c)
 size_t soft_scratch_cuda(const vq_call *c, bool backward)
 {
   vq_product p = slopes(c);
-  return backward ? slope_bytes(c) + vq_product_scratch(c->device, &p) : 0;
+  return backward ? slope_bytes(c) + vq_product_scratch(c, &p) : 0;
 }
 
 /* A block to a token: its row is read three times, and comes from memory once. */

@@ -83,23 +83,41 @@ struct choice {
   int tile, parts;
 };
 
-static int64_t blocks_of(const vq_product *p, int rows, int outputs)
+/* Rows of y that there are, and that there would be if the whole batch came at once. The number of parts, and so a sum's order, is what
+ * suits the whole: then each row gets the same bits in whatever company it comes. */
+struct rows_of {
+  int64_t now, whole;
+};
+
+static rows_of count_rows(const vq_call *c, const vq_product *p)
 {
-  return (vq_product_rows(p) + rows - 1) / rows * ((p->outputs + outputs - 1) / outputs) * p->scale * p->scale;
+  return {vq_product_rows(p), vq_whole_rows(c, vq_product_rows(p))};
 }
 
-static int most_parts(int64_t terms)
+static int64_t blocks_of(const vq_product *p, int64_t M, int rows, int outputs)
 {
-  int64_t parts = terms / TERMS_OF_PART;
+  return (M + rows - 1) / rows * ((p->outputs + outputs - 1) / outputs) * p->scale * p->scale;
+}
+
+static int most_parts(const vq_product *p)
+{
+  int64_t parts = (int64_t)p->kh * p->kw * p->channels / TERMS_OF_PART;
   return (int)(parts < 1 ? 1 : parts < MOST_PARTS ? parts : MOST_PARTS);
 }
 
-static choice choose_plain(const vq_product *p)
+static int plain_tile(const vq_product *p, int64_t M)
 {
-  int tile = blocks_of(p, 128, 128) >= MULTIPROCESSORS ? 128 : 64;
-  int64_t parts = MULTIPROCESSORS / blocks_of(p, tile, tile);
-  int most = most_parts((int64_t)p->kh * p->kw * p->channels);
-  return {tile, (int)(parts < 1 ? 1 : parts < most ? parts : most)};
+  return blocks_of(p, M, 128, 128) >= MULTIPROCESSORS ? 128 : 64;
+}
+
+static choice choose_plain(const vq_call *c, const vq_product *p)
+{
+  rows_of M = count_rows(c, p);
+  int tile = plain_tile(p, M.whole), most = most_parts(p);
+  int64_t parts = MULTIPROCESSORS / blocks_of(p, M.whole, tile, tile);
+  if (parts > 1) /* which terms a part has depends on the tile */
+    return {tile, (int)(parts < most ? parts : most)};
+  return {plain_tile(p, M.now), 1};
 }
 
 /* The tensor cores' tiles, and how much of 1024 products a clock a multiprocessor is expected to make of them, in percent, with 1, 2 and
@@ -110,31 +128,38 @@ static const struct {
 
 /* Clocks that a product takes by those estimates: rounds of blocks, then for each part of the sum 4 bytes of every sum to L2 and
  * back, at 2000 bytes a clock, and a launch. */
-static int64_t clocks_of(const vq_product *p, int tile, int parts)
+static int64_t clocks_of(const vq_product *p, int64_t M, int tile, int parts)
 {
   int64_t chunks = ((p->channels + 31) / 32 * p->kh * p->kw + parts - 1) / parts;
-  int64_t sums = vq_product_rows(p) * p->scale * p->scale * p->outputs;
-  int64_t rounds =
-      (blocks_of(p, mma_tile[tile].rows, mma_tile[tile].outputs) * parts + MULTIPROCESSORS - 1) / MULTIPROCESSORS;
+  int64_t sums = M * p->scale * p->scale * p->outputs;
+  int64_t blocks = blocks_of(p, M, mma_tile[tile].rows, mma_tile[tile].outputs) * parts;
+  int64_t rounds = (blocks + MULTIPROCESSORS - 1) / MULTIPROCESSORS;
   int64_t products = rounds * chunks * 32 * mma_tile[tile].rows * mma_tile[tile].outputs;
   return products / 1024 * 100 / mma_tile[tile].percent[rounds < 3 ? rounds - 1 : 2] + rounds * 1000 +
          (parts > 1 ? 5000 + sums * 8 * parts / 2000 : 0);
 }
 
-static choice choose_mma(const vq_product *p)
+/* The fewest clocks for M rows in `least` to `most` parts. */
+static choice choose_among(const vq_product *p, int64_t M, int least, int most)
 {
-  int most = most_parts((int64_t)p->kh * p->kw * p->channels);
   choice best = {};
   int64_t fewest = 0;
   for (int tile = 0; tile < 3; tile++)
-    for (int parts = 1; parts <= most; parts++) {
-      int64_t clocks = clocks_of(p, tile, parts);
+    for (int parts = least; parts <= most; parts++) {
+      int64_t clocks = clocks_of(p, M, tile, parts);
       if (fewest && clocks >= fewest)
         continue;
       fewest = clocks;
       best = {mma_tile[tile].rows, parts};
     }
   return best;
+}
+
+static choice choose_mma(const vq_call *c, const vq_product *p)
+{
+  rows_of M = count_rows(c, p);
+  int parts = choose_among(p, M.whole, 1, most_parts(p)).parts;
+  return choose_among(p, M.now, parts, parts);
 }
 
 /* The same product of x in bf16, for x in float and weights in bf16: what is read is then rounded, as the sums are. */
@@ -194,13 +219,14 @@ static size_t rounded_bytes(const vq_product *p)
   return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
 }
 
-static size_t own_scratch(const vq_product *p)
+static size_t own_scratch(const vq_call *c, const vq_product *p)
 {
   if (vq_product_few_fits(p))
     return 0;
   vq_product rounded = of_rounded(p);
-  size_t plain = partial_bytes(p, choose_plain(p).parts);
-  size_t mma = vq_product_mma_fits(&rounded) ? rounded_bytes(p) + partial_bytes(p, choose_mma(&rounded).parts) : 0;
+  size_t plain = partial_bytes(p, choose_plain(c, p).parts);
+  size_t mma =
+      vq_product_mma_fits(&rounded) ? rounded_bytes(p) + partial_bytes(p, choose_mma(c, &rounded).parts) : 0;
   return plain > mma ? plain : mma;
 }
 
@@ -212,9 +238,9 @@ __global__ void round_kernel(vq_bf16 *to, const float *from, int64_t count)
 
 } // namespace
 
-size_t vq_product_scratch(const vq_device *device, const vq_product *p)
+size_t vq_product_scratch(const vq_call *c, const vq_product *p)
 {
-  size_t own = own_scratch(p), library = vq_product_library_scratch(device, p);
+  size_t own = own_scratch(c, p), library = vq_product_library_scratch(c->device, p);
   return own > library ? own : library;
 }
 
@@ -231,7 +257,7 @@ namespace
 static vq_status run_mma(const vq_call *c, const vq_product *p, void *scratch, const char *op)
 {
   vq_product rounded = of_rounded(p);
-  choice it = choose_mma(&rounded);
+  choice it = choose_mma(c, &rounded);
   if (p->x_type == VQ_F32) {
     VQ_TRY(vq_product_round(c, scratch, static_cast<const float *>(p->x), x_count(p), op));
     rounded.x = scratch;
@@ -244,7 +270,7 @@ static vq_status run_mma(const vq_call *c, const vq_product *p, void *scratch, c
 
 static vq_status run_plain(const vq_call *c, const vq_product *p, void *scratch, const char *op)
 {
-  choice it = choose_plain(p);
+  choice it = choose_plain(c, p);
   vq_product_split split = {it.parts, it.parts > 1 ? static_cast<float *>(scratch) : NULL};
   VQ_TRY(vq_product_plain(c, p, it.tile, split, op));
   return split.partial ? vq_product_sum_parts(c, p, split, op) : VQ_OK;

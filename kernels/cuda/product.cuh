@@ -47,8 +47,9 @@ vq_product vq_product_of_conv(const vq_tensor *x, const vq_tensor *w, const vq_t
 vq_product vq_product_back(const vq_tensor *x, const vq_tensor *w, const vq_tensor *y, int64_t stride, int64_t top,
                            int64_t left);
 
-/* Bytes of scratch: from sizes, types and the device's products_by alone. VQ_ERR_SHAPE for sizes of 2^31 and more. `op` is for messages. */
-size_t vq_product_scratch(const vq_device *device, const vq_product *p);
+/* Bytes of scratch: from sizes, types, the batch (vq_tape_batch) and the device's products_by alone. VQ_ERR_SHAPE for sizes of 2^31 and
+ * more. `op` is for messages. */
+size_t vq_product_scratch(const vq_call *c, const vq_product *p);
 vq_status vq_product_run(const vq_call *c, const vq_product *p, void *scratch, const char *op);
 
 /* dw (+)= the sum over m of dy[m,o] x(m,u,v)[c], like w; dbias (+)= the sum of dy over m. `p` is the way forward (its y is not read);

@@ -17,7 +17,7 @@ size_t vq_product_op_scratch(const vq_call *c, const vq_product_op *op, bool bac
 {
   if (backward && !vq_wants(c, X))
     return 0;
-  return vq_product_scratch(c->device, backward ? &op->backward : &op->forward);
+  return vq_product_scratch(c, backward ? &op->backward : &op->forward);
 }
 
 vq_status vq_product_op_forward(const vq_call *c, const vq_product_op *op)

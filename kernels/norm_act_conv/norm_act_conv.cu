@@ -49,7 +49,7 @@ size_t norm_act_conv_scratch_cuda(const vq_call *c, bool backward)
 {
   vq_cuda_norm norm = norm_sizes(c);
   vq_product conv = backward ? backwards(c) : forwards(c);
-  size_t of_norm = vq_cuda_norm_scratch(&norm), of_conv = vq_product_scratch(c->device, &conv);
+  size_t of_norm = vq_cuda_norm_scratch(&norm), of_conv = vq_product_scratch(c, &conv);
   return hidden_bytes(c) + (of_norm > of_conv ? of_norm : of_conv);
 }
 

@@ -123,15 +123,17 @@ vq_status resample_forward_cuda(const vq_call *c)
 
 /* ---- backward ---- */
 
-/* A block: line a of picture p, what its cutouts say of it, cutout after cutout. Each thread adds up elements of its own. */
+/* A block: line a of picture p, what its cutouts say of it, cutout after cutout, onto what those before them have said: so the bits are the
+ * same however many come at once. Each thread adds up elements of its own. */
 __global__ void __launch_bounds__(THREADS)
     resample_gradient_kernel(float *dx, bool add, const float *dy, axis down, axis across, sizes s)
 {
   VQ_SHARED_OF_LAUNCH(memory);
   int64_t p = blockIdx.x / s.H, a = blockIdx.x % s.H, width = s.W * s.C, side = s.S * s.C;
   float *sum = reinterpret_cast<float *>(memory), *line = sum + width;
+  dx += blockIdx.x * width;
   for (int64_t e = threadIdx.x; e < width; e += THREADS)
-    sum[e] = 0;
+    sum[e] = add ? dx[e] : 0;
   for (int64_t j = 0; j < s.each; j += TOGETHER) {
     int64_t first = p * s.each + j, together = s.each - j < TOGETHER ? s.each - j : TOGETHER;
     for (int64_t e = threadIdx.x; e < together * side; e += THREADS)
@@ -144,23 +146,23 @@ __global__ void __launch_bounds__(THREADS)
     __syncthreads();
   }
   for (int64_t e = threadIdx.x; e < width; e += THREADS)
-    vq_put_gradient(dx + blockIdx.x * width + e, add, sum[e]);
+    dx[e] = sum[e];
 }
 
 __global__ void resample_long_gradient_kernel(float *dx, bool add, const float *dy, axis down, axis across, sizes s,
                                               int64_t count)
 {
   int64_t i = vq_thread(), width = s.W * s.C, e = i % width, p = i / width / s.H, a = i / width % s.H;
-  float sum = 0;
   if (i >= count)
     return;
+  float sum = add ? dx[i] : 0;
   for (int64_t j = p * s.each; j < (p + 1) * s.each; j++) {
     band rows = back_of(down, j, a), columns = back_of(across, j, e / s.C);
     const float *line = dy + (j * s.S + rows.first) * s.S * s.C + e % s.C;
     for (int r = 0; r < rows.count; r++)
       sum += rows.weight[r] * along(columns, line + r * s.S * s.C, s.C);
   }
-  vq_put_gradient(dx + i, add, sum);
+  dx[i] = sum;
 }
 
 vq_status resample_backward_cuda(const vq_call *c)

@@ -2,9 +2,10 @@
  *
  *   x [N,H,W,C]    tables for n cutouts, a multiple of N: cutout j is of picture j / (n / N)
  *   y [n,S,S,C]    y[j,r,q,c] = sum over a, b of Y[j,r,a] X[j,q,b] x[picture, a, b, c]
- *   dx[p,a,b,c]    = sum over the cutouts j of picture p, in order, over r, q of Y[j,r,a] X[j,q,b] dy[j,r,q,c]
+ *   dx[p,a,b,c]   (+)= sum over the cutouts j of picture p, in order, over r, q of Y[j,r,a] X[j,q,b] dy[j,r,q,c]
  *
- * Keeps the tables, not x. The gradient gathers by the transposed tables: each pixel has one writer. Equals
+ * Keeps the tables, not x. The gradient gathers by the transposed tables: each pixel has one writer, who starts from what stands there
+ * if he is to add: cutouts in two calls leave the bits that they leave in one. Equals
  * torch.nn.functional.adaptive_avg_pool2d of crops, or the notebooks' resample of them.
  */
 #ifndef VQ_KERNELS_RESAMPLE_H

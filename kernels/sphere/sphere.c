@@ -25,17 +25,17 @@ static vq_status sphere_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   if (!isfinite(c->attr->f[WEIGHT]) || isnan(c->attr->f[STOP]))
     return vq_fail(VQ_ERR_ARGUMENT, "sphere: a weight of %g and a stop of %g: they must be numbers",
                    c->attr->f[WEIGHT], c->attr->f[STOP]);
-  *out = vq_shape_make(VQ_REAL, 0, NULL);
+  *out = vq_shape_make(VQ_REAL, 1, &f->dim[0]);
   return VQ_OK;
 }
 
-/* Scratch: the unit rows u [n,D] and v [m,D], then the lengths of f's and e's rows, then a sum for each row of f, and in the
- * backward a gradient with regard to a unit row for each of both. */
+/* Scratch: the unit rows u [n,D] and v [m,D], then the lengths of f's and e's rows, and in the backward a gradient with regard to a
+ * unit row for each of both. */
 typedef struct sphere_job {
   const vq_call *c;
   int64_t n, m, D, rows;
   double sign, scale; /* of weight; |weight| / (total m) */
-  double *unit, *length, *sum, *slope;
+  double *unit, *length, *slope;
 } sphere_job;
 
 static sphere_job job_of(const vq_call *c)
@@ -47,15 +47,14 @@ static sphere_job job_of(const vq_call *c)
   j.scale = fabs(weight) / (double)(c->attr->i[TOTAL] * j.m);
   j.unit = c->scratch;
   j.length = j.unit + (j.n + j.m) * j.D;
-  j.sum = j.length + j.n + j.m;
-  j.slope = j.sum + j.n;
+  j.slope = j.length + j.n + j.m;
   return j;
 }
 
 static size_t sphere_scratch(const vq_call *c, bool backward)
 {
   int64_t n = c->in[F]->dim[0], m = c->in[E]->dim[0], D = c->in[F]->dim[1];
-  return (size_t)((n + m) * (D * (backward ? 2 : 1) + 1) + n) * sizeof(double);
+  return (size_t)((n + m) * (D * (backward ? 2 : 1) + 1)) * sizeof(double);
 }
 
 static void unit_task(void *context, int64_t row)
@@ -88,28 +87,24 @@ static void sum_task(void *context, int64_t row)
 {
   const sphere_job *j = context;
   double sum = 0;
-  for (int64_t other = j->n; other < j->n + j->m; other++) {
+  for (int64_t other = j->n; row < j->rows && other < j->n + j->m; other++) {
     double angle = asin(half_chord(j, row, other));
     sum += j->sign * 2 * angle * angle;
   }
-  j->sum[row] = sum;
+  vq_values(j->c->out)[row] = (vq_real)(j->scale * sum);
 }
 
 static vq_status sphere_forward_cpu(const vq_call *c)
 {
   sphere_job j = job_of(c);
-  double sum = 0;
   vq_parallel(c->device->threads, j.n + j.m, unit_task, &j);
-  vq_parallel(c->device->threads, j.rows, sum_task, &j);
-  for (int64_t i = 0; i < j.rows; i++)
-    sum += j.sum[i];
-  vq_values(c->out)[0] = (vq_real)(j.scale * sum);
+  vq_parallel(c->device->threads, j.n, sum_task, &j);
   return VQ_OK;
 }
 
 /* ---- backward ---- */
 
-/* d y / d d_ij times what d d_ij / d u_i has besides (u_i - v_j) */
+/* d y_i / d d_ij times what d d_ij / d u_i has besides (u_i - v_j) */
 static double pull(const sphere_job *j, double h)
 {
   double angle = asin(h), cosine = sqrt((1 - h) * (1 + h));
@@ -124,11 +119,12 @@ static double pull(const sphere_job *j, double h)
 static void row_gradient(const sphere_job *j, int64_t row, int64_t from, int64_t to, bool add, vq_real *dx)
 {
   const double *unit = j->unit + row * j->D;
-  double *slope = j->slope + row * j->D, along = 0, dy = (double)vq_grad(j->c->out)[0];
+  double *slope = j->slope + row * j->D, along = 0;
+  const vq_real *dy = vq_grad(j->c->out);
   for (int64_t d = 0; d < j->D; d++)
     slope[d] = 0;
   for (int64_t other = from; other < to; other++) {
-    double a = dy * pull(j, half_chord(j, row, other));
+    double a = (double)dy[row < j->n ? row : other] * pull(j, half_chord(j, row, other));
     for (int64_t d = 0; d < j->D; d++)
       slope[d] += a * (unit[d] - j->unit[other * j->D + d]);
   }

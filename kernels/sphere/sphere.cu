@@ -13,13 +13,13 @@ enum { F, E };
 enum { ROWS, TOTAL };  /* attr->i */
 enum { WEIGHT, STOP }; /* attr->f */
 
-/* Rows of f, then rows of e, by one number. Scratch: the length of each, and then a sum for each row of f or, backward, a gradient
- * with regard to a unit row for each of both. */
+/* Rows of f, then rows of e, by one number. Scratch: the length of each, and then, backward, a gradient with regard to a unit row for
+ * each of both. */
 struct job {
   const float *f, *e;
   int64_t n, m, D, rows;
   double sign, scale, stop; /* sign of weight; |weight| / (total m) */
-  double *length, *rest;
+  double *length, *slope;
 };
 
 job job_of(const vq_call *c)
@@ -39,14 +39,14 @@ job job_of(const vq_call *c)
   j.sign = (weight > 0) - (weight < 0);
   j.scale = fabs(weight) / (double)(c->attr->i[TOTAL] * j.m);
   j.length = static_cast<double *>(c->scratch);
-  j.rest = j.length + j.n + j.m;
+  j.slope = j.length + j.n + j.m;
   return j;
 }
 
 size_t sphere_scratch_cuda(const vq_call *c, bool backward)
 {
   int64_t n = c->in[F]->dim[0], m = c->in[E]->dim[0], D = c->in[F]->dim[1];
-  return (size_t)(n + m + (backward ? (n + m) * D : n)) * sizeof(double);
+  return (size_t)((n + m) * (backward ? 1 + D : 1)) * sizeof(double);
 }
 
 VQ_DEVICE const float *row_of(const job &j, int64_t row)
@@ -86,27 +86,17 @@ VQ_DEVICE double half_chord(const job &j, int64_t row, int64_t other, double *ro
 
 /* ---- forward ---- */
 
-__global__ void distance_kernel(job j)
+__global__ void distance_kernel(float *y, job j)
 {
   VQ_SHARED(double, room, THREADS / VQ_WARP);
   double sum = 0;
-  for (int64_t other = j.n; other < j.n + j.m; other++) {
+  int64_t to = blockIdx.x < j.rows ? j.n + j.m : j.n; /* padding: no others */
+  for (int64_t other = j.n; other < to; other++) {
     double angle = asin(half_chord(j, blockIdx.x, other, room));
     sum += j.sign * 2 * angle * angle;
   }
   if (threadIdx.x == 0)
-    j.rest[blockIdx.x] = sum;
-}
-
-__global__ void sphere_kernel(float *y, job j)
-{
-  VQ_SHARED(double, room, THREADS / VQ_WARP);
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < j.rows; i += THREADS)
-    sum += j.rest[i];
-  sum = vq_block_sum<THREADS>(sum, room);
-  if (threadIdx.x == 0)
-    *y = (float)(j.scale * sum);
+    y[blockIdx.x] = (float)(j.scale * sum);
 }
 
 vq_status find_lengths(const vq_call *c, const job &j)
@@ -118,14 +108,13 @@ vq_status sphere_forward_cuda(const vq_call *c)
 {
   job j = job_of(c);
   VQ_TRY(find_lengths(c, j));
-  if (j.rows)
-    VQ_TRY(vq_cuda_status(VQ_LAUNCH(distance_kernel, (unsigned)j.rows, THREADS, vq_stream(c), j), "sphere"));
-  return vq_cuda_status(VQ_LAUNCH(sphere_kernel, 1, THREADS, vq_stream(c), vq_values(c->out), j), "sphere");
+  return vq_cuda_status(VQ_LAUNCH(distance_kernel, (unsigned)j.n, THREADS, vq_stream(c), vq_values(c->out), j),
+                        "sphere");
 }
 
 /* ---- backward ---- */
 
-/* d y / d d_ij times what d d_ij / d u_i has besides (u_i - v_j) */
+/* d y_i / d d_ij times what d d_ij / d u_i has besides (u_i - v_j) */
 VQ_DEVICE double pull(const job &j, double h)
 {
   double angle = asin(h), cosine = sqrt((1 - h) * (1 + h)), distance = j.sign * 2 * angle * angle;
@@ -143,14 +132,15 @@ __global__ void row_gradient_kernel(float *dx, bool add, const float *dy, job j,
   VQ_SHARED(double, room, THREADS / VQ_WARP);
   int64_t row = first + blockIdx.x;
   const float *x = row_of(j, row);
-  double *slope = j.rest + row * j.D, by = divisor(j, row), along = 0;
+  double *slope = j.slope + row * j.D, by = divisor(j, row), along = 0;
   if (row < j.n && row >= j.rows) /* padding: no others */
     to = from;
   for (int64_t d = threadIdx.x; d < j.D; d += THREADS)
     slope[d] = 0;
   for (int64_t other = from; other < to; other++) {
     const float *v = row_of(j, other);
-    double a = (double)*dy * pull(j, half_chord(j, row, other, room)), by_v = divisor(j, other);
+    double a = (double)dy[row < j.n ? row : other] * pull(j, half_chord(j, row, other, room)),
+           by_v = divisor(j, other);
     for (int64_t d = threadIdx.x; d < j.D; d += THREADS)
       slope[d] += a * ((double)x[d] / by - (double)v[d] / by_v);
   }

@@ -1,13 +1,13 @@
-/* sphere.h -- how far features lie from prompts on the unit sphere: the loss of one prompt.
+/* sphere.h -- how far features lie from prompts on the unit sphere: the loss of one prompt, by rows.
  *
  *   f [n,D]   features, of which the first `rows` count; the others are padding
  *   e [m,D]   the prompt's embeddings: 1 of a text, several of a picture
  *
  *   u = f / max(|f|, 1e-12)     v = e / max(|e|, 1e-12)
  *   d_ij = sign(weight) 2 asin(|u_i - v_j| / 2)^2        half the angle squared, 0 to pi^2/2
- *   y = |weight| / (total m) sum over i < rows, all j of d_ij      a scalar; `total`: rows of the whole step, over all its calls
+ *   y[i] = |weight| / (total m) sum over j of d_ij, 0 for padding     [n]; `total`: rows of the whole step, over all its calls
  *
- *   dy/d d_ij is |weight| / (total m) where d_ij > stop, half of that where they are equal, 0 below
+ *   d y_i/d d_ij is |weight| / (total m) where d_ij > stop, half of that where they are equal, 0 below
  *   d d_ij / d u_i = sign(weight) (u_i - v_j) asin(h) / (h sqrt(1 - h^2)), h = |u_i - v_j| / 2; v_j with the opposite sign
  *
  * Where u_i = v_j that is 0, the limit, and PyTorch's too; where they are opposite the direction is not defined, PyTorch gives
@@ -15,7 +15,7 @@
  * wants a gradient. Equals the published Prompt:
  *
  *   d = F.normalize(f[:,None], dim=2).sub(F.normalize(e[None], dim=2)).norm(dim=2).div(2).arcsin().pow(2).mul(2) * sign(weight)
- *   |weight| * replace_grad(d, torch.maximum(d, stop)).mean()
+ *   |weight| * replace_grad(d, torch.maximum(d, stop)).mean()     by rows: their sum over the step is this
  */
 #ifndef VQ_KERNELS_SPHERE_H
 #define VQ_KERNELS_SPHERE_H

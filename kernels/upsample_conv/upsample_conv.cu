@@ -96,7 +96,7 @@ vq_product backwards(const vq_call *c)
 size_t upsample_conv_scratch_cuda(const vq_call *c, bool backward)
 {
   vq_product p = backward ? backwards(c) : forwards(c);
-  return (c->in[W]->prepared[VQ_FORWARD] ? 0 : spread_bytes(c->in[W])) + vq_product_scratch(c->device, &p);
+  return (c->in[W]->prepared[VQ_FORWARD] ? 0 : spread_bytes(c->in[W])) + vq_product_scratch(c, &p);
 }
 
 /* Weights that are not frozen are spread in scratch. */

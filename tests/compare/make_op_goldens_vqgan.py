@@ -64,13 +64,13 @@ def total_variation(weight):
 
 
 def sphere(weight, stop, rows, total):
-    """The published Prompt, on rows that are a part of `total`."""
+    """The published Prompt, by rows that are a part of `total`; what is beyond `rows` is padding."""
 
     def run(f, e):
         a, b = F.normalize(f[:rows].unsqueeze(1), dim=2), F.normalize(e.unsqueeze(0), dim=2)
         d = a.sub(b).norm(dim=2).div(2).arcsin().pow(2).mul(2) * ((weight > 0) - (weight < 0))
         d = loop.StraightThrough.apply(d, torch.maximum(d, torch.tensor(stop, dtype=d.dtype)))
-        return abs(weight) * d.sum() / (total * len(e))
+        return F.pad(abs(weight) * d.sum(dim=1) / (total * len(e)), (0, len(f) - rows))
 
     return run
 

@@ -3,6 +3,7 @@
 #include "races.h"
 
 #include <cstdlib>
+#include <map>
 #include <vector>
 
 /* What a captured stream would have done; its instance is a copy. */
@@ -77,6 +78,24 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t)
   return error;
 }
 
+/* The card's memory in MiB, and what others have taken of it: $CUDA_ON_CPU_MEMORY and $CUDA_ON_CPU_TAKEN. */
+static size_t megabytes(const char *name, size_t otherwise)
+{
+  const char *text = getenv(name);
+  return (text ? strtoul(text, nullptr, 10) : otherwise) << 20;
+}
+
+static std::map<void *, size_t> taken; /* what cudaMalloc has given, in bytes */
+static size_t taken_bytes;
+
+cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
+{
+  size_t used = megabytes("CUDA_ON_CPU_TAKEN", 0) + taken_bytes;
+  *total = megabytes("CUDA_ON_CPU_MEMORY", 1024);
+  *free = used < *total ? *total - used : 0;
+  return cudaSuccess;
+}
+
 #define POISON 0xff /* fresh memory holds NaNs */
 
 cudaError_t cudaMalloc(void **out, size_t bytes)
@@ -84,14 +103,24 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
   cuda_on_cpu::Unseen unseen;
   if (!may_load())
     return cudaErrorStreamCaptureUnsupported;
-  if (posix_memalign(out, 256, bytes)) /* not one byte more: AddressSanitizer sees one past the end */
+  size_t left, total;
+  cudaMemGetInfo(&left, &total);
+  if (bytes > left ||
+      posix_memalign(out, 256, bytes)) /* not one byte more: AddressSanitizer sees one past the end */
     return cudaErrorMemoryAllocation;
+  taken[*out] = bytes;
+  taken_bytes += bytes;
   memset(*out, POISON, bytes);
   return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *memory)
 {
+  auto found = taken.find(memory);
+  if (found != taken.end()) {
+    taken_bytes -= found->second;
+    taken.erase(found);
+  }
   free(memory);
   return cudaSuccess;
 }
@@ -172,14 +201,8 @@ cudaError_t cudaSetDevice(int ordinal)
 /* A card of compute capability 8.0, whose kernels are the most. */
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int ordinal)
 {
-  *out = cudaDeviceProp{"CUDA on the CPU", 8, 0, 4, (size_t)1 << 30};
+  *out = cudaDeviceProp{"CUDA on the CPU", 8, 0, 4, megabytes("CUDA_ON_CPU_MEMORY", 1024)};
   return cudaSetDevice(ordinal);
-}
-
-cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
-{
-  *free = *total = (size_t)1 << 30;
-  return cudaSuccess;
 }
 
 cudaError_t cudaGetLastError(void)

@@ -148,7 +148,7 @@ static vq_status bands_of(vq_bands *b, const vq_engine_config *c)
                   .side = see,
                   .least = whole ? see : c->box_least,
                   .most = whole ? see : c->box_most};
-  vq_cutouts_quanta(c->cutouts, &b->count);
+  b->count = vq_cutouts_chunk(c->cutouts, c->chunk);
   return vq_bands_measure(b);
 }
 

@@ -346,7 +346,7 @@ const command command_generate = {
         "The picture's path is printed to standard output, all else to standard error. Ctrl-C and SIGTERM end a "
         "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
         "the networks in use.\n\n"
-        "Not in this version yet: --cutout-chunk, --mask, --zoom, --preview, --print-tape.",
+        "Not in this version yet: --mask, --zoom, --preview, --print-tape.",
     .examples = "  vqgen \"a red circle on a blue background\"\n"
                 "  vqgen \"a house on a hill:2 | fog:-0.3\" -s 96x64 -n 200 --seed 7 -o house.png\n"
                 "  vqgen -n -1 --progress json \"a boat with a red sail\" > progress.jsonl\n",

@@ -6,7 +6,7 @@
 #include <string.h>
 
 const char *const names_later_options =
-    "cutout-chunk|mask|zoom|preview|print-tape";
+    "mask|zoom|preview|print-tape";
 
 const char *const names_later_commands = "batch";
 

@@ -5,6 +5,7 @@
 #include "tools/vqgen/names.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,25 @@ vq_status set_number(const option *o, const char *value)
   if (x < o->least || x > o->most)
     return vq_fail(VQ_ERR_ARGUMENT, "%s is not from %g to %g", value, o->least, o->most);
   *(double *)o->to = x;
+  return VQ_OK;
+}
+
+vq_status set_bytes(const option *o, const char *value)
+{
+  static const char units[] = "KMGT", *unit;
+  size_t length = strcspn(value, "kKmMgGtT");
+  char number[32];
+  double x;
+  unit = value[length] ? strchr(units, toupper((unsigned char)value[length])) : NULL;
+  if (length >= sizeof number || !unit ||
+      (value[length + 1] && strcmp(value + length + 1, "B") && strcmp(value + length + 1, "iB")))
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no size: write 6G or 6000M", value);
+  snprintf(number, sizeof number, "%.*s", (int)length, value);
+  VQ_TRY(vq_number_read(number, &x));
+  x = ldexp(x, 10 * (int)(unit - units + 1));
+  if (!(x >= 1 && x < 9e18))
+    return vq_fail(VQ_ERR_ARGUMENT, "%s is no size that memory can have", value);
+  *(int64_t *)o->to = (int64_t)x;
   return VQ_OK;
 }
 

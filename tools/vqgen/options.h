@@ -46,6 +46,7 @@ vq_status set_words(const option *o, const char *value);   /* words */
 vq_status set_integer(const option *o, const char *value); /* int in [least, most] */
 vq_status set_count(const option *o, const char *value);   /* int64_t in [least, most] */
 vq_status set_number(const option *o, const char *value);  /* double in [least, most] */
+vq_status set_bytes(const option *o, const char *value);   /* int64_t: "6G", "6.5GiB", "600M", in steps of 1024; above 0 */
 vq_status set_choice(const option *o,
                      const char *value); /* int or enum: place of the value in argument, "this|that" */
 

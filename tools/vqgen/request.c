@@ -47,6 +47,19 @@ static vq_status set_gumbel_noise(const option *o, const char *value)
   return set_field(o, "yes");
 }
 
+/* "auto", "all", or cutouts. */
+static vq_status set_chunk(const option *o, const char *value)
+{
+  int *chunk = o->to;
+  option number = *o;
+  number.least = 8;
+  number.most = VQ_CHUNK_ALL;
+  if (strcmp(value, "auto") && strcmp(value, "all"))
+    return set_integer(&number, value);
+  *chunk = value[1] == 'u' ? VQ_CHUNK_AUTO : VQ_CHUNK_ALL;
+  return VQ_OK;
+}
+
 bool request_given(const request *r, const char *field)
 {
   int count;
@@ -180,6 +193,12 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
       OPTION_CONFIG(&r->network),
       OPTION_VOCAB(&r->network),
       OPTION_COMPUTE(&r->network),
+      {0, "cutout-chunk", "N|auto|all", set_chunk, &s->cutout_chunk,
+       "cutouts that go through CLIP at once, 8 or more: fewer take less memory, more fill a GPU better, and the picture "
+       "is the same; auto: 8 on the CPU, on a GPU as many as fit",
+       "auto"},
+      {0, "vram", "SIZE", set_bytes, &s->vram,
+       "take no more of the GPU's memory, or on the CPU of the machine's: 6G, 6000M", "what is free"},
       {.help = "And:"},
       {.name = "strict",
        .set = set_flag,
