@@ -105,6 +105,13 @@ size_t vq_device_peak(const vq_device *device)
   return device->pool ? vq_pool_peak(device->pool) : 0;
 }
 
+vq_status vq_device_settle(vq_device *device, const char *what)
+{
+  if (!device->one_by_one || device->plan || !device->backend->wait)
+    return VQ_OK;
+  return vq_fail_in(device->backend->wait(device), "%s", what);
+}
+
 void vq_device_unguard(vq_device *device)
 {
   device->unguarded = true;

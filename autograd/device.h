@@ -75,7 +75,7 @@ struct vq_device {
   int products_by;     /* who computes them, where a backend has several: its own numbers; 0: as it finds best */
   vq_threads *threads; /* owned; NULL runs on the caller alone */
   bool plan;           /* hands out places only: no memory, no kernels */
-  bool one_by_one;     /* wait after every kernel, so that a failure names its op */
+  bool one_by_one;     /* wait after everything that is queued, so that a failure is told of what has failed */
   vq_mode mode;
   bool warm, keeps;           /* work has been done once; has been kept */
   bool unguarded;             /* places that are given back are not guarded any more */
@@ -132,6 +132,9 @@ vq_status vq_tensor_finite(vq_device *device, const vq_tensor *x, bool of_gradie
 /* Places in the step pool, for the tape. */
 vq_status vq_device_take(vq_device *device, vq_pool_end end, size_t bytes, void **out);
 void vq_device_give(vq_device *device, void *memory);
+
+/* With device->one_by_one, waits for what has just been queued: a failure is then `what`'s. Else, and on a plan, nothing. */
+vq_status vq_device_settle(vq_device *device, const char *what);
 
 /* From now on AddressSanitizer does not guard places in the pool: work that is done again uses them when the host has given them back. */
 void vq_device_unguard(vq_device *device);

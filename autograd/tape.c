@@ -130,7 +130,9 @@ static vq_status run(vq_tape *t, const vq_op *op, const vq_kernels *by, vq_call 
     vq_repeat_note_call(t->device, op, call, backward);
   if (!t->device->plan && t->device->mode != VQ_REPEATING)
     status = backward ? by->backward(call) : by->forward(call);
-  if (!status && !t->device->plan && t->device->backend->wait && (t->device->one_by_one || t->watch))
+  if (!status)
+    status = vq_device_settle(t->device, op->name);
+  if (!status && t->watch && !t->device->plan && t->device->backend->wait)
     status = vq_fail_in(t->device->backend->wait(t->device), "%s", op->name);
   vq_device_give(t->device, call->scratch);
   if (t->watch && !status)
@@ -279,6 +281,7 @@ static vq_status pass_gradient(vq_tape *t, const vq_node *n)
       VQ_TRY(on->add(t->device, y->dtype, root->grad, y->grad, vq_count(y)));
     else
       VQ_TRY(on->copy(t->device, root->grad, y->grad, (size_t)vq_count(y) * vq_dtype_bytes(y->dtype)));
+    VQ_TRY(vq_device_settle(t->device, n->op->name));
   }
   return VQ_OK;
 }
@@ -334,6 +337,7 @@ static vq_status seed(vq_tape *t, vq_tensor *x, const void *host, double value)
       VQ_TRY(on->fill(t->device, root->dtype, root->grad, value, vq_count(root)));
     if (had)
       VQ_TRY(on->add(t->device, root->dtype, root->grad, had, vq_count(root)));
+    VQ_TRY(vq_device_settle(t->device, "the gradient that a walk begins with"));
   }
   vq_device_give(t->device, had);
   return VQ_OK;

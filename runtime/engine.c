@@ -18,7 +18,7 @@ struct vq_engine {
   vq_vqgan *vqgan;
   vq_clip *clip;
   vq_cutouts *cutouts;
-  vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and the optimizer's state */
+  vq_tensor *z, *m, *v; /* [1,h,w,C]: the latent and the optimizer's state */
   vq_tensor *past; /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel; NULL: z may leave it */
   vq_tensor *par;        /* what of the optimizer changes with the step */
@@ -360,7 +360,8 @@ static vq_status copy_to(vq_engine *e, vq_real *to, const vq_tensor *x)
   VQ_TRY(vq_tape_status(e->tape));
   if (e->device->plan)
     return VQ_OK;
-  return e->device->backend->copy(e->device, to, vq_values(x), (size_t)vq_count(x) * sizeof *to);
+  VQ_TRY(e->device->backend->copy(e->device, to, vq_values(x), (size_t)vq_count(x) * sizeof *to));
+  return vq_device_settle(e->device, "keeping what a step finds");
 }
 
 static vq_status tell(vq_engine *e, int slot, const vq_tensor *loss)
@@ -471,7 +472,8 @@ static vq_status there_and_back(void *user)
   VQ_TRY(vq_backward(e->tape, NULL, VQ_TAPE_START));
   if (e->device->plan || !e->z->grad)
     return VQ_OK;
-  return e->device->backend->look(e->device, e->z, true, vq_values(e->told) + slot_of(e, TOLD_FINITE));
+  VQ_TRY(e->device->backend->look(e->device, e->z, true, vq_values(e->told) + slot_of(e, TOLD_FINITE)));
+  return vq_device_settle(e->device, "looking at the gradient");
 }
 
 /* Before anything that is not finite reaches z: z stays what the last good step made it. */

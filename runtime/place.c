@@ -127,10 +127,12 @@ vq_status vq_place_of(vq_place *out, const vq_settings *s)
 
 vq_status vq_place_open(vq_device **out, const vq_place *place)
 {
+  const char *sync = getenv("VQGEN_SYNC");
   VQ_TRY(place->cuda ? place->cuda->create(out, place->card, place->products) : vq_cpu_create(out, place->threads));
   if (!place->cuda)
     (*out)->products = place->products;
   (*out)->products_by = place->products_by;
+  (*out)->one_by_one = sync && *sync && strcmp(sync, "0");
   return VQ_OK;
 }
 

@@ -32,7 +32,7 @@ const char *vq_library_name(int maker);
 /* The place that settings name. */
 vq_status vq_place_of(vq_place *out, const vq_settings *settings);
 
-/* A device there; the caller frees it. */
+/* A device there; the caller frees it. With VQGEN_SYNC=1 in the environment it does one thing at a time (vq_device.one_by_one). */
 vq_status vq_place_open(vq_device **out, const vq_place *place);
 
 /* One that plans for it. */

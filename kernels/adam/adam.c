@@ -81,5 +81,8 @@ vq_status vq_adam_clamp(vq_device *device, vq_tensor *z, vq_tensor *m, vq_tensor
     return vq_fail(VQ_ERR_UNSUPPORTED, "adam_clamp: the %s device has no kernel for it", device->backend->name);
   if (!vq_root(z)->grad)
     return vq_fail(VQ_ERR_GRADIENT, "adam_clamp: z has no gradient, so there is nothing to follow");
-  return device->plan ? VQ_OK : by.forward(&call);
+  if (device->plan)
+    return VQ_OK;
+  VQ_TRY(by.forward(&call));
+  return vq_device_settle(device, "adam_clamp");
 }

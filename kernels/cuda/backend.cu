@@ -44,7 +44,10 @@ vq_status vq_cuda_status(int error, const char *what)
   if (error == cudaErrorMemoryAllocation)
     return vq_fail(VQ_ERR_MEMORY,
                    "%s: the GPU has no memory left: close what else uses it, or ask for a smaller picture", what);
-  return vq_fail(VQ_ERR_DEVICE, "%s: CUDA says: %s", what, cudaGetErrorString((cudaError_t)error));
+  /* These a kernel makes while it runs: later than it was launched, and whoever asks the card next is told. */
+  bool late = error >= 700 && error < 720;
+  return vq_fail(VQ_ERR_DEVICE, "%s: CUDA says: %s%s", what, cudaGetErrorString((cudaError_t)error),
+                 late ? " (here or in what came before: VQGEN_SYNC=1 in the environment finds the operation)" : "");
 }
 
 /* What the backend does itself goes into the hash of work that is kept or repeated. True: there is nothing to do now. */

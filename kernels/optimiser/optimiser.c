@@ -215,5 +215,8 @@ vq_status vq_optimise(vq_device *device, vq_optimiser kind, vq_tensor *z, vq_ten
     return vq_fail(VQ_ERR_UNSUPPORTED, "optimise: the %s device has no kernel for it", device->backend->name);
   if (!vq_root(z)->grad)
     return vq_fail(VQ_ERR_GRADIENT, "optimise: z has no gradient, so there is nothing to follow");
-  return device->plan ? VQ_OK : by.forward(&call);
+  if (device->plan)
+    return VQ_OK;
+  VQ_TRY(by.forward(&call));
+  return vq_device_settle(device, "optimise");
 }

@@ -6,6 +6,7 @@
 #include "races.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@ namespace cuda_on_cpu
 
 Schedule schedule = IN_ORDER;
 std::string fault;
+bool failed;
 long launches;
 dim3 thread, block, threads, blocks;
 
@@ -213,12 +215,23 @@ void run_block()
 
 } // namespace
 
+/* $CUDA_ON_CPU_FAULT is the number of a launch, from 1, that does nothing but fail later. */
+static bool fails_later()
+{
+  const char *number = getenv("CUDA_ON_CPU_FAULT");
+  return number && atol(number) == launches;
+}
+
 int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body)
 {
   unsigned grid_count = grid.x * grid.y * grid.z;
   leave(&begun);
   Unseen unseen;
   launches++;
+  if (fails_later())
+    failed = true;
+  if (failed)
+    return cudaSuccess;
   fault.clear();
   kernel = &body;
   blocks = grid;

@@ -31,6 +31,7 @@ enum Schedule { IN_ORDER, REVERSED, SHUFFLED, WARP_GREEDY, SCHEDULES };
 extern Schedule schedule;
 
 /* What the last launch was caught at; empty if nothing. */
+extern bool failed; /* a kernel has failed in the card's own time: nothing runs any more, and who waits is told */
 extern std::string fault;
 
 /* Kernels launched since the program began. */
@@ -203,6 +204,7 @@ enum {
   cudaSuccess = 0,
   cudaErrorMemoryAllocation = 2,
   cudaErrorNoDevice = 100,
+  cudaErrorIllegalAddress = 700,
   cudaErrorLaunchFailure = 719,
   cudaErrorStreamCaptureUnsupported = 900
 };

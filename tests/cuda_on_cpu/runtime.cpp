@@ -163,7 +163,9 @@ cudaError_t cudaStreamDestroy(cudaStream_t)
 /* Waiting for what is only kept is an error, as in CUDA. */
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
-  return captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+  if (captured)
+    return cudaErrorStreamCaptureUnsupported;
+  return cuda_on_cpu::failed ? cudaErrorIllegalAddress : cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned)
@@ -217,6 +219,7 @@ const char *cudaGetErrorString(cudaError_t error)
   case cudaErrorMemoryAllocation: return "out of memory";
   case cudaErrorStreamCaptureUnsupported: return "a stream that is captured was waited for";
   case cudaErrorNoDevice: return "no such device";
+  case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
   default: return cuda_on_cpu::fault.c_str();
   }
 }
