@@ -9,7 +9,7 @@
 #              cuBLASLt's and cuDNN's
 #   libraries  the same products computed by cuBLASLt and cuDNN, where they are: right, how fast in fp32, and a whole step by them
 #   torch      whole steps beside PyTorch's, where PyTorch is installed
-#   agree      the full-size step from the CPU's states, and 50 steps twice to the same bytes, in fp32 and bf16
+#   agree      the full-size step from the CPU's states, and 50 steps twice, all cutouts at once and 8 at a time, to the same bytes, in fp32 and bf16
 #   sanitize   the ops under compute-sanitizer: memcheck, initcheck, synccheck, racecheck
 #
 # Without a stage, all of them, in this order: what is wanted most comes first, should time run out. The report (build/gpu/report.txt, or

@@ -1,5 +1,6 @@
 /* agree.c -- does another device take the same steps? The CPU in float is the measure: from its state before some of its steps, z and
- * the optimizer's moments, the device takes the same step; then it takes all of them alone, twice, which must end in the same bytes. */
+ * the optimizer's moments, the device takes the same step; then it takes all of them alone, twice, the second time with as
+ * few cutouts at once as can be, which must end in the same bytes. */
 #include "tools/vqbench/bench.h"
 
 #include "runtime/cutouts.h"
@@ -52,6 +53,7 @@ static void close_side(side *s)
   free(s->state.m);
   free(s->state.v);
   free(s->dz);
+  *s = (side){.engine = NULL};
 }
 
 static vq_status take_step(agreement *a, side *s, int number)
@@ -131,11 +133,16 @@ static vq_status run_alone(agreement *a, side *s)
 static vq_status compare_runs(agreement *a)
 {
   size_t bytes = (size_t)a->reals * sizeof(vq_real);
+  const bench_step *step = &a->o->step;
   vq_real *first = malloc(bytes);
   if (!first)
     return vq_fail(VQ_ERR_MEMORY, "no memory for z");
   vq_status status = run_alone(a, &a->device);
   memcpy(first, a->device.state.z, bytes);
+  close_side(&a->device);
+  a->config.chunk = 0;
+  if (!status)
+    status = open_side(a, &a->device, &a->o->place);
   if (!status)
     status = run_alone(a, &a->device);
   bool same = !status && !memcmp(first, a->device.state.z, bytes);
@@ -146,8 +153,10 @@ static vq_status compare_runs(agreement *a)
     printf("{\"steps\":%d,\"repeats\":%s,\"loss_cpu\":%.9g,\"loss\":%.9g}\n", a->o->steps, same ? "true" : "false",
            a->cpu.loss, a->device.loss);
   else
-    printf("%-5s %d steps alone, twice: %s; they end at a loss of %.6f, the CPU's at %.6f\n",
-           same ? "good" : "WRONG", a->o->steps, same ? "the same bytes" : "other bytes", a->device.loss,
+    printf("%-5s %d steps alone, twice, with %d cutouts at once and %d: %s; they end at a loss of %.6f, the CPU's "
+           "at %.6f\n",
+           same ? "good" : "WRONG", a->o->steps, vq_cutouts_chunk(step->cutouts, step->chunk),
+           vq_cutouts_chunk(step->cutouts, 0), same ? "the same bytes" : "other bytes", a->device.loss,
            a->cpu.loss);
   return VQ_OK;
 }

@@ -33,8 +33,10 @@ static vq_status set_size(const option *o, const char *value)
    "f16"},                                                                                              \
       {0, "clip", BENCH_CLIPS, set_choice, &(o)->step.clip, "the CLIP", "B/32"},                        \
       {'s', "size", "WxH", set_size, &(o)->step, "of the picture", "256x256; 64x64 of the tiny one"},   \
+      {0, "cutouts", "N", set_integer, &(o)->step.cutouts, "in quanta of at most 8", "32", 1, 4096},    \
   {                                                                                                     \
-    0, "cutouts", "N", set_integer, &(o)->step.cutouts, "in quanta of at most 8", "32", 1, 4096         \
+    0, "cutout-chunk", "N", set_integer, &(o)->step.chunk, "of which so many go through CLIP at once",  \
+        "8 on the CPU, all on a GPU", 8, 4096                                                           \
   }
 #define COMPUTE_ROWS(o)                                                                                      \
   {0, "threads", "N", set_integer, &(o)->threads, "of the CPU: how many compute at once", "one a processor", \
@@ -80,6 +82,8 @@ static vq_status settle(bench_options *o, const words *rest)
     o->steps = 5;
   VQ_TRY(bench_step_check(&o->step));
   VQ_TRY(vq_place_find(&o->place, o->device, (vq_precision)o->precision, o->threads, &bench_log));
+  if (!o->step.chunk && o->place.cuda)
+    o->step.chunk = VQ_CHUNK_ALL;
   if (o->products < 0)
     return VQ_OK;
   if (!o->place.cuda)

@@ -127,6 +127,7 @@ void bench_step_config(vq_engine_config *out, const bench_step *s)
       .h = s->height / f,
       .w = s->width / f,
       .cutouts = s->cutouts,
+      .chunk = s->chunk,
       .cut_method = VQ_CUT_POOL,
       .box_least = c->image_resolution < side ? c->image_resolution : side,
       .box_most = side,

@@ -13,6 +13,7 @@
 typedef struct bench_step {
   int vqgan, clip; /* their places in the lists above */
   int width, height, cutouts;
+  int chunk; /* vq_engine_config's */
 } bench_step;
 
 /* Rounds the size down to whole tokens. VQ_ERR_ARGUMENT where that leaves none. */

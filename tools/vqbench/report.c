@@ -3,6 +3,7 @@
 #include "tools/vqbench/bench.h"
 
 #include "kernels/ops.h"
+#include "runtime/cutouts.h"
 #include "runtime/machine.h"
 #include "tools/vqbench/rules.h"
 
@@ -78,7 +79,8 @@ void bench_print_head(const bench_options *o, const bench_peak *peak)
     bench_print_json_text(device);
     printf(",\"threads\":%d,\"load\":[%.2f,%.2f,%.2f],\"step\":", threads_of(o), load[0], load[1], load[2]);
     bench_print_json_text(step);
-    printf(",\"cutouts\":%d", o->step.cutouts);
+    printf(",\"cutouts\":%d,\"cutout_chunk\":%d", o->step.cutouts,
+           vq_cutouts_chunk(o->step.cutouts, o->step.chunk));
     if (peak) {
       printf(",\"peak_flops\":%.4g,\"peak_bytes\":%.4g,\"vectors\":", peak->flops, peak->bytes);
       bench_print_json_text(peak->vectors);
@@ -94,7 +96,8 @@ void bench_print_head(const bench_options *o, const bench_peak *peak)
            peak->flops * 1e-9, peak->vectors, peak->bytes * 1e-9);
   else if (peak)
     printf("its peak: %.1f GB/s (copied, both ways)\n", peak->bytes * 1e-9);
-  printf("a step: %s, %d cutouts\n\n", step, o->step.cutouts);
+  printf("a step: %s, %d cutouts, %d at once\n\n", step, o->step.cutouts,
+         vq_cutouts_chunk(o->step.cutouts, o->step.chunk));
 }
 
 /* ---- lists ---- */
