@@ -139,8 +139,10 @@ void vq_session_free(vq_session *s)
   if (!s)
     return;
   vq_engine_free(s->engine);
-  for (int i = 0; i < s->prompts; i++)
+  for (int i = 0; i < s->prompts; i++) {
     free((char *)s->prompt[i].text);
+    free(s->wanted[i]);
+  }
   vq_tokenizer_free(s->tokenizer);
   vq_network_close(s->vqgan);
   vq_network_close(s->clip);
@@ -208,31 +210,39 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
   return VQ_OK;
 }
 
-/* What depends on the seed: what pictures want, and the first z. */
-static vq_status begin(vq_session *s)
+/* What depends on the seed: what pictures want, and the first z, which the caller frees. */
+static vq_status make_start(vq_session *s, vq_real **z)
 {
+  const vq_vqgan_config *c = vq_network_vqgan(s->vqgan);
+  size_t channels = (size_t)(s->settings.latent == VQ_LATENT_LOGITS ? c->n_embed : c->embed_dim);
   VQ_TRY(vq_session_encode_pictures(s));
-  size_t count = (size_t)s->h * (size_t)s->w * (size_t)vq_engine_channels(s->engine);
-  vq_real *z = calloc(count, sizeof *z);
-  vq_status status =
-      z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
-  if (!status)
-    status = vq_engine_set_z(s->engine, z);
-  free(z);
-  s->step = 0;
-  return status;
+  *z = calloc((size_t)s->h * (size_t)s->w * channels, sizeof **z);
+  return *z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, *z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
 }
 
-/* What is free may have become less since the plan was made: then it is told again what would fit. */
+static vq_status begin(vq_session *s, const vq_real *z)
+{
+  VQ_TRY(vq_session_want(s));
+  s->step = 0;
+  return vq_engine_set_z(s->engine, z);
+}
+
+static vq_status must_fit(const vq_session *s, vq_session_need *fit)
+{
+  VQ_TRY(vq_session_measure(s, fit));
+  return fit->fits ? VQ_OK : vq_session_refuse(s, fit);
+}
+
+/* What is free may have become less meanwhile: then it is told again what would fit. */
 static vq_status make_engine(vq_session *s)
 {
   vq_session_need fit;
-  VQ_TRY(vq_session_measure(s, &fit));
-  if (!fit.fits)
-    return vq_session_refuse(s, &fit);
+  VQ_TRY(must_fit(s, &fit));
   if (s->settings.cutout_chunk == VQ_CHUNK_AUTO && s->place.cuda && fit.config.chunk < fit.config.cutouts)
-    vq_log_info(&s->settings.log, "the GPU has %.0f MiB free of %.0f: cutouts go through CLIP %d at a time",
-                (double)fit.free / (1 << 20), (double)fit.all / (1 << 20), fit.config.chunk);
+    vq_log_info(&s->settings.log,
+                "cutouts go through CLIP %d at a time, for which %.0f of the GPU's %.0f MiB are %s",
+                fit.config.chunk, (double)fit.room / (1 << 20), (double)fit.all / (1 << 20),
+                fit.room == fit.free ? "free" : "allowed by --vram");
   vq_status status = vq_engine_create(&s->engine, &fit.config, &s->place);
   if (status == VQ_ERR_MEMORY && !vq_session_measure(s, &fit) && !fit.fits)
     return vq_session_refuse(s, &fit);
@@ -241,6 +251,8 @@ static vq_status make_engine(vq_session *s)
 
 vq_status vq_session_start(vq_session *s)
 {
+  vq_session_need fit;
+  vq_real *z = NULL;
   if (s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
   VQ_TRY(vq_session_check_prompts(s));
@@ -248,10 +260,14 @@ vq_status vq_session_start(vq_session *s)
     VQ_TRY(vq_model_name(&s->model, s->vqgan));
   VQ_TRY(vq_session_check_metadata(s));
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
-  VQ_TRY(make_engine(s));
-  vq_status status = vq_session_encode_texts(s);
+  VQ_TRY(must_fit(s, &fit));
+  VQ_TRY(vq_session_encode_texts(s));
+  vq_status status = make_start(s, &z);
   if (!status)
-    status = begin(s);
+    status = make_engine(s);
+  if (!status)
+    status = begin(s, z);
+  free(z);
   if (status) {
     vq_engine_free(s->engine);
     s->engine = NULL;
@@ -264,7 +280,12 @@ vq_status vq_session_restart(vq_session *s, uint64_t seed)
   if (!s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
   s->settings.seed = seed;
-  return begin(s);
+  vq_real *z = NULL;
+  vq_status status = make_start(s, &z);
+  if (!status)
+    status = begin(s, z);
+  free(z);
+  return status;
 }
 
 /* The learning rate of the step that comes after `done` of them. */

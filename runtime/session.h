@@ -20,6 +20,7 @@ struct vq_session {
   int box_least, box_most;
   int32_t *boxes;
   vq_record_files files; /* of the start on */
+  vq_real *wanted[VQ_MOST_PROMPTS]; /* features that prompts want, made before there is an engine to take them; NULL: it has them */
   vq_engine *engine;              /* NULL before vq_session_start */
   int64_t step;
   char *model;    /* what the notebook's fields call the VQGAN, from the start on; NULL: nobody asks */
@@ -49,10 +50,11 @@ vq_status vq_session_refuse(const vq_session *session, const vq_session_need *fi
 /* Can the prompts be meant? VQ_ERR_PROMPT, VQ_ERR_ARGUMENT, VQ_ERR_FILE. session_prompts.c */
 vq_status vq_session_check_prompts(vq_session *session);
 
-/* The features that they want, into the engine: those of texts and noise; and those of pictures, which depend on the
- * run's seed. */
+/* The features that they want: those of texts and noise; and those of pictures, which depend on the run's seed. The networks that make
+ * them are gone again, and their memory free, when vq_session_want gives the engine what was made. */
 vq_status vq_session_encode_texts(vq_session *session);
 vq_status vq_session_encode_pictures(vq_session *session);
+vq_status vq_session_want(vq_session *session);
 
 /* Does what is to be hidden fit? VQ_ERR_ARGUMENT. session_files.c */
 vq_status vq_session_check_metadata(const vq_session *session);

@@ -97,14 +97,16 @@ static vq_status check_phases(const vq_session *s)
 {
   int64_t every = s->settings.phase_every;
   if (s->phases > 1 && !every)
-    return vq_fail(VQ_ERR_ARGUMENT,
-                   "there are %d phases, and how many steps each takes is not said: --phase-every N (for the character "
-                   "^ itself write \\^)",
-                   s->phases);
+    return vq_fail(
+        VQ_ERR_ARGUMENT,
+        "there are %d phases, and how many steps each takes is not said: --phase-every N (for the character "
+        "^ itself write \\^)",
+        s->phases);
   if (s->phases <= 1 && every)
-    return vq_fail(VQ_ERR_ARGUMENT,
-                   "--phase-every %lld: there is one phase only; ^ between prompts separates phases, \"dawn ^ dusk\"",
-                   (long long)every);
+    return vq_fail(
+        VQ_ERR_ARGUMENT,
+        "--phase-every %lld: there is one phase only; ^ between prompts separates phases, \"dawn ^ dusk\"",
+        (long long)every);
   for (int phase = 0; s->phases > 1 && phase < s->phases; phase++) {
     bool any = false;
     for (int i = 0; i < s->prompts; i++)
@@ -133,12 +135,35 @@ vq_status vq_session_check_prompts(vq_session *s)
 
 /* ---- what they want ---- */
 
+static vq_status keep(vq_session *s, int i, int rows, const vq_real *features)
+{
+  size_t bytes = (size_t)rows * (size_t)vq_network_clip(s->clip)->embed_dim * sizeof *features;
+  free(s->wanted[i]);
+  s->wanted[i] = malloc(bytes);
+  if (!s->wanted[i])
+    return vq_fail(VQ_ERR_MEMORY, "no memory for the prompts");
+  memcpy(s->wanted[i], features, bytes);
+  return VQ_OK;
+}
+
+vq_status vq_session_want(vq_session *s)
+{
+  for (int i = 0; i < s->prompts; i++) {
+    if (!s->wanted[i])
+      continue;
+    VQ_TRY(vq_engine_set_target(s->engine, i, s->wanted[i]));
+    free(s->wanted[i]);
+    s->wanted[i] = NULL;
+  }
+  return VQ_OK;
+}
+
 static vq_status draw_noise(vq_session *s, int i, int width, vq_real *features)
 {
   uint64_t seed = strtoull(s->prompt[i].text, NULL, 10);
   for (int k = 0; k < width; k++)
     features[k] = (vq_real)vq_rng_normal(seed, VQ_RNG_PROMPT, 0, (uint64_t)k);
-  return vq_engine_set_target(s->engine, i, features);
+  return keep(s, i, 1, features);
 }
 
 /* The tower is read once for all texts. */
@@ -153,7 +178,7 @@ static vq_status encode_texts(vq_session *s, int32_t *ids, vq_real *features)
     VQ_TRY(vq_text_features(s->clip, ids, texts, &s->place, features));
   for (int i = 0; i < s->prompts; i++)
     if (s->prompt[i].kind == VQ_PROMPT_TEXT)
-      VQ_TRY(vq_engine_set_target(s->engine, i, features + k++ * width));
+      VQ_TRY(keep(s, i, 1, features + k++ * width));
   return VQ_OK;
 }
 
@@ -184,7 +209,7 @@ vq_status vq_session_encode_pictures(vq_session *s)
     vq_target_picture picture = {s->clip, set, s->prompt[i].text, s->w * s->factor, s->h * s->factor, i};
     status = vq_target_features(&picture, features);
     if (!status)
-      status = vq_engine_set_target(s->engine, i, features);
+      status = keep(s, i, set->cutouts, features);
   }
   free(features);
   return status;
