@@ -165,7 +165,8 @@ void vq_session_advise(const vq_session *s, const vq_session_need *fit, char *ad
       add(&t, "--cutout-chunk %d", quanta * quantum < 8 ? 8 : quanta * quantum);
     return;
   }
-  if (s->place.cuda && s->place.products != VQ_BF16 && would_fit(s, &bf16, fit, s->w, s->h, cutouts))
+  bool has_bf16 = s->place.cuda || vq_place_cpu_has_bf16();
+  if (has_bf16 && s->place.products != VQ_BF16 && would_fit(s, &bf16, fit, s->w, s->h, cutouts))
     add(&t, "--precision bf16");
   shape_of(s, largest_side(s, fit), &w, &h);
   if (would_fit(s, &s->place, fit, w, h, cutouts))

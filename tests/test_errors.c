@@ -602,7 +602,7 @@ static const struct error_case {
     CASE(VQ_ERR_ARGUMENT, weight_nan, "weight"),
     CASE(VQ_ERR_ARGUMENT, prompt_after_start, "start"),
     CASE(VQ_ERR_ARGUMENT, start_twice, "start"),
-    CASE(VQ_ERR_MEMORY, size_huge, "the picture needs", "MiB free", "what would fit: -s "),
+    CASE(VQ_ERR_MEMORY, size_huge, "the picture needs", "MiB free", "what would fit: "),
     CASE(VQ_ERR_WRITE, folder_missing, "nofolder/out.png"),
     CASE(VQ_ERR_WRITE, output_is_folder, "vqgen-test-", "folder"),
     CASE(VQ_ERR_WRITE, output_is_device, "/dev/null", "device"),
