@@ -73,11 +73,18 @@ struct Run {
   std::vector<char> y;
 };
 
+static size_t scratch_bytes(const Card &card, const vq_product &p)
+{
+  vq_call call = {};
+  call.device = card.device;
+  return vq_product_scratch(&call, &p);
+}
+
 /* The same memory for all: it is large, and always what a device asks for. */
 static void *scratch_for(const Card &card, const vq_product &p)
 {
   static std::vector<char> scratch;
-  size_t bytes = vq_product_scratch(card.device, &p) + 1;
+  size_t bytes = scratch_bytes(card, p) + 1;
   if (scratch.size() < bytes)
     scratch.resize(bytes);
   return scratch.data();
@@ -337,7 +344,7 @@ static void check_choices(void)
     Card card(e.by);
     expect(!run(card, t).status && card.computed(VQ_CUBLASLT) == e.lt && card.computed(VQ_CUDNN) == e.dnn,
            "who computes it");
-    expect((vq_product_scratch(card.device, &t.p) >= VQ_LIBRARY_WORKSPACE) == (e.lt || e.dnn), "its scratch");
+    expect((scratch_bytes(card, t.p) >= VQ_LIBRARY_WORKSPACE) == (e.lt || e.dnn), "its scratch");
     for (int maker = VQ_OWN + 1; maker < VQ_MAKERS; maker++)
       expect(vq_cuda_chooses(e.by, maker) ==
                  (e.by == VQ_PRODUCTS_LIBRARIES || (maker == VQ_CUBLASLT ? e.lt : e.dnn)),
