@@ -14,6 +14,7 @@ CLASSES = dict(kind=list(KINDS), colour=list(COLOURS), colour2=list(COLOURS), sh
                mood=["happy", "sad"], pattern=["plain", "gradient", "stripes", "checker", "dots"], ground1=list(COLOURS),
                ground2=list(COLOURS), paint=["red", "blue", "orange", "yellow", "purple", "white", "brown"])
 NONE = -100  # cross_entropy leaves it out
+WEIGHT = dict(shape=4, shape2=4, place=3, relation=4)  # what is hard; all else has 1
 
 
 def classes_of(scene):
@@ -38,8 +39,8 @@ class Reader(nn.Module):
     def loss(self, embedding, classes):
         """classes [N, attributes]"""
         parts = self.read(embedding).split([len(v) for v in CLASSES.values()], 1)
-        losses = [F.cross_entropy(p, c, reduction="sum") for p, c in zip(parts, classes.t())]
-        return sum(losses) / (classes != NONE).sum()
+        losses = [WEIGHT.get(k, 1) * F.cross_entropy(p, c, reduction="sum") for k, p, c in zip(CLASSES, parts, classes.t())]
+        return sum(losses) / len(classes)
 
     @torch.no_grad()
     def right(self, embedding, classes):

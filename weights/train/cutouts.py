@@ -1,7 +1,8 @@
 """What CLIP is shown of a picture: boxes averaged to its side, as vqgen draws them."""
 import torch
 
-LEAST, MOST = 0.75, 1.0  # a box's side, as a part of the picture's: the pair's default
+LEAST, MOST = 0.9, 1.0  # a box's side, as a part of the picture's: the pair's default. Smaller ones move a thing at the left
+                        # to the middle, and nothing is left of its place
 
 
 def axis(start, size, side, length):

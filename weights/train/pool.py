@@ -6,8 +6,9 @@ import torch
 
 import cutouts
 
-CUTOUTS, LR, LR_END, TV_WEIGHT, GRAY_NOISE = 4, 0.2, 0.04, 1.0, 0.02
+CUTOUTS, LR, LR_END, TV_WEIGHT, GRAY_NOISE = 2, 0.2, 0.04, 1.0, 0.02
 YOUNGEST, OLDEST = 20, 130  # steps that a latent lives; a run has 120
+GRAY, SIBLING = 0.55, 0.4   # parts of the latents that begin so; the others begin with tokens at random
 
 
 class Clamp01(torch.autograd.Function):
@@ -32,9 +33,9 @@ def synth(vqgan, z, device):
 
 
 class Pool:
-    def __init__(self, vqgan, count, texts, device, side):
-        """texts: how many captions there are to choose from; a caption is told by its number."""
-        self.vqgan, self.device, self.side, self.texts = vqgan, device, side, texts
+    def __init__(self, vqgan, count, choose, show_sibling, device, side):
+        """choose(n): the numbers of n captions; show_sibling(numbers): pictures, from -1 to 1, that a caption just does not fit."""
+        self.vqgan, self.device, self.side, self.choose, self.show_sibling = vqgan, device, side, choose, show_sibling
         self.low, self.high = (v.view(1, -1, 1, 1) for v in (vqgan.codebook.amin(0), vqgan.codebook.amax(0)))
         f = 2 ** (len(vqgan.config["ch_mult"]) - 1)
         self.z = torch.zeros(count, vqgan.config["embed_dim"], side // f, side // f, device=device)
@@ -45,15 +46,19 @@ class Pool:
 
     @torch.no_grad()
     def begin(self, which):
-        """New captions; most start from gray, as the pair's default is, some from tokens at random."""
+        """New captions. Most start from gray, as the pair's default is. Many start from the picture of their caption's sibling,
+        another shape at the same place or the same shape at another: what lies between nearly right and right is seen
+        seldom on the way from gray."""
         n = len(which)
+        self.text[which] = self.choose(n)
         gray = GRAY_NOISE * torch.randn(n, 3, self.side, self.side, device=self.device)
         z = self.vqgan.encode(gray)  # as it is: vqgen begins there, not at the nearest codes
         tokens = self.vqgan.look_up(torch.randint(len(self.vqgan.codebook), (n, *z.shape[2:]), device=self.device))
-        self.z[which] = torch.where((torch.rand(n, device=self.device) < 0.85).view(-1, 1, 1, 1), z, tokens)
+        sibling = self.vqgan.encode(self.show_sibling(self.text[which]))
+        chance = torch.rand(n, device=self.device).view(-1, 1, 1, 1)
+        self.z[which] = torch.where(chance < GRAY, z, torch.where(chance < GRAY + SIBLING, sibling, tokens))
         self.m[which], self.v[which] = 0, 0
         self.age[which], self.life[which] = 0, torch.randint(YOUNGEST, OLDEST, (n,))
-        self.text[which] = torch.randint(self.texts, (n,))
 
     def step(self, which, clip, directions):
         """Each of them takes one of Adam's steps towards its text's direction. Returns the pictures from before it and how
@@ -92,8 +97,9 @@ class Pool:
 
 
 def share(part):
-    """How strong the adversarial noise is after a part of the training, from 0 to 1."""
-    return min(1.0, max(0.0, (part - 0.12) / 0.25))
+    """How strong the adversarial noise is after a part of the training, from 0 to 1. What a CLIP has not learned on clean
+    pictures by then, such as shapes, it learns very slowly under the noise."""
+    return min(1.0, max(0.0, (part - 0.3) / 0.25))
 
 
 def noise_for(x, loss_of, size):

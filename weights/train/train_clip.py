@@ -27,13 +27,16 @@ from pool import Pool, noise_for, share
 from storage import export, load_state, save_state, write_whole
 from train_vqgan import DEFAULTS, to_network
 from vocabulary import Vocabulary, learn
+from world import differences
 
 CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=128, vision_patch_size=8, vision_heads=2,
               context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
 MERGES = 504
-BATCH, POOL, POOL_STEP = 128, 128, 16  # pictures a step; latents in the pool; those of them that a step moves
-NOISE, FIRST_POOL, AHEAD = 1.5, 0.12, 0.4  # the noise's L2 norm; parts of the training
-READER_WEIGHT, FAKE_WEIGHT = 0.5, 0.5
+BATCH, POOL, POOL_STEP = 96, 96, 12  # pictures a step; latents in the pool; those of them that a step moves
+NOISE, FIRST_POOL, AHEAD = 0.6, 0.3, 0.6  # the noise's L2 norm; parts of the training
+READER_WEIGHT, FAKE_WEIGHT = 0.25, 0.5
+LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
+LANDSCAPES, PLAINEST = 0.5, 2.5  # landscapes are learned early; filled shapes on plain grounds show best what a shape is
 
 
 def learning_rate(most, part):
@@ -83,6 +86,14 @@ def reconstruct(path, vqgan, pictures, count, device):
     return np.load(path, mmap_mode="r")
 
 
+def weight_of(scene, other):
+    """How often these siblings are shown."""
+    if scene["kind"] == "land":
+        return LANDSCAPES
+    plainest = scene["style"] == "plain" and scene.get("fill") in (None, "solid") and scene.get("ground", ["plain"])[0] == "plain"
+    return max(LESSONS.get(k, 1) for k in differences(scene, other)) * (PLAINEST if plainest else 1)
+
+
 class World:
     """Pictures, captions and classes as tensors."""
 
@@ -91,6 +102,13 @@ class World:
         self.captions = [c for t in told for c in t["captions"]]  # two of each picture
         self.tokens = torch.tensor([vocabulary.encode(c) for c in self.captions], device=device)
         self.classes = torch.tensor([classes_of(t["scene"]) for t in told], device=device)
+        scenes = [t["scene"] for t in told]
+        self.chances = np.cumsum([weight_of(a, b) for a, b in zip(scenes[0::2], scenes[1::2])])
+
+    def choose_pairs(self, rng, count, among=None):
+        """Numbers of siblings, those of the first `among` pictures alone if it is told."""
+        chances = self.chances[: among and among // 2]
+        return np.searchsorted(chances, rng.random(count) * chances[-1], "right")
 
 
 def cut(tokens):
@@ -128,6 +146,9 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--begin", help="a CLIP to train on, instead of numbers at random")
     p.add_argument("--lr", type=float, default=1e-3, help="the greatest learning rate")
+    p.add_argument("--noise", type=float, default=NOISE, help="L2 norm of the noise that misleads")
+    p.add_argument("--ahead", type=float, help="part of the training that noise and pool are ahead of it; -1: neither of them "
+                   f"[{AHEAD} with --begin, else 0]")
     p.add_argument("--steps", type=int, default=6000)
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
@@ -146,7 +167,7 @@ def main():
     clip = CLIP(json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)).to(a.device)
     if a.begin:
         load_weights(clip, a.begin, a.device)
-    ahead = AHEAD if a.begin else 0  # of the schedule of what is made against it
+    ahead = a.ahead if a.ahead is not None else AHEAD if a.begin else 0  # of the schedule of what is made against it
     reader = Reader(CONFIG["embed_dim"]).to(a.device)
     matrices = [w for n, w in clip.named_parameters() if w.ndim >= 2 and "embedding" not in n] + [reader.linear.weight]
     others = [w for n, w in clip.named_parameters() if w.ndim < 2 or "embedding" in n] + [reader.linear.bias]
@@ -154,7 +175,14 @@ def main():
     step, more = load_state(a.state, {"clip": clip, "reader": reader}, optimiser)
     torch.manual_seed(a.seed + 1000 + step)
     rng = np.random.default_rng([a.seed, step])
-    pool = Pool(vqgan, POOL, len(world.captions), a.device, world.pictures.shape[1])
+
+    def choose_captions(count):
+        return torch.from_numpy(4 * world.choose_pairs(rng, count) + rng.integers(0, 4, count))
+
+    def show_sibling(captions):
+        return to_network(world.pictures[(captions.numpy() // 2) ^ 1], a.device)
+
+    pool = Pool(vqgan, POOL, choose_captions, show_sibling, a.device, world.pictures.shape[1])
     if more:
         pool.restore(more["pool"])
     average, side = {}, CONFIG["image_resolution"]
@@ -171,15 +199,15 @@ def main():
         part = step / a.steps
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(a.lr, part) * min(1, (step + 1) / 100)
-        # Siblings together; half of them as the VQGAN draws them. The last places belong to the pool's own captions.
-        half = BATCH // 4
-        pairs = np.concatenate([rng.choice(len(drawn) // 2, half, False), rng.choice(len(world.pictures) // 2, half, False)])
-        which = np.stack([2 * pairs, 2 * pairs + 1], 1).ravel()
+        # Siblings together; half of them as the VQGAN draws them. The last places belong to the pool's own captions, those
+        # before them to their siblings.
         pooled = torch.arange(POOL_STEP) + step * POOL_STEP % POOL if part + ahead > FIRST_POOL else torch.arange(0)
+        half = (BATCH // 2 - len(pooled)) // 2
+        pairs = np.concatenate([world.choose_pairs(rng, half, len(drawn)), world.choose_pairs(rng, half)])
+        own = pool.text[pooled].numpy()
+        which = np.concatenate([2 * pairs, 2 * pairs + 1, (own // 2) ^ 1, own // 2])
         text = 2 * which + rng.integers(0, 2, len(which))
-        if len(pooled):
-            text[-len(pooled) :] = pool.text[pooled].numpy()
-            which[-len(pooled) :] = text[-len(pooled) :] // 2
+        text[len(text) - len(own) :] = own
         x = np.stack([drawn[i] if i < len(drawn) and rng.random() < 0.85 else world.pictures[i] for i in which])
         x = cutouts.vary(cutouts.take(to_clip(x, a.device), side))
         tokens, classes = cut(world.tokens[text]), world.classes[which]
@@ -201,11 +229,13 @@ def main():
         fake = None
         if len(pooled):
             fake, fit = pool.step(pooled, clip, words[-len(pooled) :].detach())
-            fake = cutouts.take(fake, side)
+            # Half of them mixed with the real picture: the whole way to it leads upwards.
+            mix = (torch.rand(len(fake), 1, 1, 1, device=a.device) - 0.5).clamp(min=0)
+            fake = cutouts.take(fake, side).lerp(x[-len(fake) :], mix)
             pool.renew()
         strength = share(part + ahead)
         if strength > 0:
-            x = x + noise_for(x, misled, NOISE * strength)
+            x = x + noise_for(x, misled, a.noise * strength)
         with torch.autocast(a.device, torch.bfloat16):
             found = clip.see(torch.cat([x, fake]) if len(pooled) else x)[0]
         logits, n = scale * found @ words.t(), len(x)

@@ -24,7 +24,7 @@ from storage import export, load_state, save_state
 # which a flat colour is lost: after 1000 steps such a network still painted all grounds the same gray.
 CONFIG = dict(ch=32, ch_mult=[2, 2, 2, 3], num_res_blocks=1, attn_resolutions=[], resolution=96, z_channels=64, in_channels=3,
               out_ch=3, embed_dim=32, n_embed=1024)
-DEFAULTS = {"steps": 120, "cutouts": 8, "cut_size": [0.75, 1.0], "lr": 0.2, "lr_schedule": "linear:0.04", "tv_weight": 1.0,
+DEFAULTS = {"steps": 120, "cutouts": 8, "cut_size": [0.9, 1.0], "lr": 0.2, "lr_schedule": "linear:0.04", "tv_weight": 1.0,
             "init": "gray"}  # of a run with the pair; the size is that of the pictures in training
 CROP, BATCH, WHOLE_BATCH = 64, 8, 4
 WITHOUT_CODES, WHOLE_FROM = 0.08, 0.75  # parts of the training

@@ -131,6 +131,11 @@ def change(scene, attribute, rng):
     return other if other != scene else None
 
 
+def differences(scene, other):
+    """The attributes in which two siblings differ."""
+    return [k for k in scene if k != "seed" and scene[k] != other[k]]
+
+
 def make_siblings(rng):
     """Two scenes that differ in one attribute, and that attribute's name; they are not drawn with the same seed."""
     scene, other = make_scene(rng), None
