@@ -33,7 +33,7 @@ CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=
               context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
 MERGES = 504
 BATCH, POOL, POOL_STEP = 96, 96, 12  # pictures a step; latents in the pool; those of them that a step moves
-NOISE, FIRST_POOL, AHEAD = 0.6, 0.3, 0.6  # the noise's L2 norm; parts of the training
+NOISE, FIRST_POOL, AHEAD = 1.2, 0.3, 0.6  # the noise's L2 norm; parts of the training
 READER_WEIGHT, FAKE_WEIGHT = 0.25, 0.5
 LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
 LANDSCAPES, PLAINEST = 0.5, 2.5  # landscapes are learned early; filled shapes on plain grounds show best what a shape is
