@@ -18,8 +18,8 @@ struct vq_engine {
   vq_vqgan *vqgan;
   vq_clip *clip;
   vq_cutouts *cutouts;
-  vq_tensor *z, *m, *v; /* [1,h,w,C]: the latent and the optimizer's state */
-  vq_tensor *past; /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
+  vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and the optimizer's state */
+  vq_tensor *past;       /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel; NULL: z may leave it */
   vq_tensor *par;        /* what of the optimizer changes with the step */
   vq_tensor *uniform;    /* [1,h,w]: the step's draws of codes; NULL: z has no logits */
@@ -30,12 +30,11 @@ struct vq_engine {
   vq_tensor *home;       /* [1,h,w,C]: where; NULL: at 0 */
   vq_tensor *told;       /* what a step says of itself, read from the device at once: slots, below */
   vq_tensor *shown;      /* [1,H,W,3]: its picture, if somebody asks */
-  vq_real *
-      host; /* what passes between the device and the host in a step: what it says, draws of codes, or z for its average */
+  vq_real *host;         /* on its way in a step: what that says, draws of codes, or z for its average */
   vq_tensor *target[VQ_MOST_PROMPTS];
   bool rests[VQ_MOST_PROMPTS];
-  int quantum, chunk,
-      padded; /* cutouts: see vq_cutouts_quanta; those that go through CLIP at once; rounded up to whole quanta */
+  int quantum, padded;   /* cutouts: see vq_cutouts_quanta; and all, rounded up to whole quanta */
+  int chunk;             /* cutouts that go through CLIP at once */
   int64_t updates; /* since the optimizer began */
   vq_real verdict; /* 0: the last gradient was finite */
   uint64_t seed;   /* of the augmentations and of codes */
