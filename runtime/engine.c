@@ -19,7 +19,7 @@ struct vq_engine {
   vq_clip *clip;
   vq_cutouts *cutouts;
   vq_tensor *z, *m, *v;  /* [1,h,w,C]: the latent and the optimizer's state */
-  vq_tensor *past;       /* [1,h,w,C]: the gradient before, for optimizers that look at it; NULL: this one does not */
+  vq_tensor *past;       /* [1,h,w,C]: the gradient before; NULL: the optimizer does not look at it */
   vq_tensor *low, *high; /* [C]: the codebook's range, by channel; NULL: z may leave it */
   vq_tensor *par;        /* what of the optimizer changes with the step */
   vq_tensor *uniform;    /* [1,h,w]: the step's draws of codes; NULL: z has no logits */
@@ -33,11 +33,11 @@ struct vq_engine {
   vq_real *host;         /* on its way in a step: what that says, draws of codes, or z for its average */
   vq_tensor *target[VQ_MOST_PROMPTS];
   bool rests[VQ_MOST_PROMPTS];
-  int quantum, padded;   /* cutouts: see vq_cutouts_quanta; and all, rounded up to whole quanta */
-  int chunk;             /* cutouts that go through CLIP at once */
-  int64_t updates; /* since the optimizer began */
-  vq_real verdict; /* 0: the last gradient was finite */
-  uint64_t seed;   /* of the augmentations and of codes */
+  int quantum, padded; /* cutouts: of vq_cutouts_quanta; all, rounded up to whole quanta */
+  int chunk;           /* cutouts that go through CLIP at once */
+  int64_t updates;     /* since the optimizer began */
+  vq_real verdict;     /* 0: the last gradient was finite */
+  uint64_t seed;       /* of the augmentations and of codes */
   uint32_t step;
   vq_watch_fn watch;
   void *watch_user;
