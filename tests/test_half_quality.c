@@ -4,9 +4,8 @@
  * Asked for: a picture within 1 dB of PyTorch's and of 40 dB at least; a gradient of z whose cosine to the exact one is PyTorch's, less
  * 0.002 at most. PyTorch has two ways, all in bf16 and with automatic casts: the better one is the measure.
  */
-#include "tests/scratch.h"
+#include "tests/arrays.h"
 
-#include "loaders/safetensors.h"
 #include "runtime/trace.h"
 
 #include <math.h>
@@ -14,16 +13,6 @@
 #define DATA VQ_SOURCE_ROOT "/tests/data/"
 
 TestSuite(half_quality, .init = scratch_create, .fini = scratch_remove, .timeout = 900);
-
-static double *values(const vq_safetensors *file, const char *name, size_t *count)
-{
-  const vq_file_tensor *x = vq_safetensors_find(file, name);
-  cr_assert(x, "no %s", name);
-  *count = vq_file_tensor_count(x);
-  double *to = malloc(*count * sizeof *to);
-  vq_file_tensor_read_f64(x, to);
-  return to;
-}
 
 /* The larger of what PyTorch's two ways reach. */
 static double pytorch(const vq_safetensors *file, const char *name)

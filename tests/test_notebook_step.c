@@ -1,10 +1,9 @@
 /* test_notebook_step.c -- a whole step of the seed's notebook (crops by Lanczos and bicubic, flip, sharpness, affine, perspective, jitter,
  * noise; CLIP; three prompts, one pushing away, two with stops) against PyTorch and kornia 0.5.4's own modules in float64, which were
  * given what ours draw (tests/compare/notebook_step.py). */
-#include "tests/scratch.h"
+#include "tests/arrays.h"
 
 #include "loaders/image.h"
-#include "loaders/safetensors.h"
 #include "runtime/recipe.h"
 #include "runtime/trace.h"
 #include "vqgen.h"
@@ -14,16 +13,6 @@
 #define FOLDER VQ_SOURCE_ROOT "/tests/data/"
 
 TestSuite(notebook_step, .init = scratch_create, .fini = scratch_remove, .timeout = 120);
-
-static double *values(const vq_safetensors *file, const char *name, size_t *count)
-{
-  const vq_file_tensor *x = vq_safetensors_find(file, name);
-  cr_assert(x, "no %s", name);
-  *count = vq_file_tensor_count(x);
-  double *to = malloc(*count * sizeof *to);
-  vq_file_tensor_read_f64(x, to);
-  return to;
-}
 
 /* Largest difference, and the norm of the difference over the norm. */
 static void compare(const vq_safetensors *ours, const vq_safetensors *theirs, const char *name, double *most, double *norm)

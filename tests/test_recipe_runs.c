@@ -2,9 +2,8 @@
  * draw: tests/compare/recipe_runs.py, where each notebook is written down by itself. The losses of every step, the first
  * gradient, and where it ends. The start, the crops, the augmentations, what holds z and lets go of it, the optimizers and the clamps are
  * all in it. */
-#include "tests/scratch.h"
+#include "tests/arrays.h"
 
-#include "loaders/safetensors.h"
 #include "runtime/fields.h"
 #include "runtime/recipe.h"
 #include "vqgen.h"
@@ -29,16 +28,6 @@ TestSuite(recipe_runs, .init = scratch_create, .fini = scratch_remove, .timeout 
 #define END      0 /* not seen */
 #define STEPS(n) 3
 #endif
-
-static double *values(const vq_safetensors *file, const char *name, size_t *count)
-{
-  const vq_file_tensor *x = vq_safetensors_find(file, name);
-  cr_assert(x, "no %s", name);
-  *count = vq_file_tensor_count(x);
-  double *to = malloc(*count * sizeof *to);
-  vq_file_tensor_read_f64(x, to);
-  return to;
-}
 
 static double *of_recipe(const vq_safetensors *file, const char *recipe, const char *what, size_t *count)
 {

@@ -1,5 +1,6 @@
 /* test_session.c -- runs, as a program that uses vqgen.h sees them, with the networks that ship; and resizing. */
 #include "tests/gather.h"
+#include "tests/shipped.h"
 
 #include "base/processor.h"
 #include "loaders/image.h"
@@ -14,18 +15,9 @@
 #define SIDE   16
 #define PIXELS (SIDE * SIDE * 3)
 
-/* The pair that ships with its defaults, but small and quick. */
 static vq_settings quick(void)
 {
-  vq_settings s;
-  vq_settings_init(&s);
-  s.vqgan = VQ_SOURCE_ROOT "/weights/vqgan.safetensors";
-  s.clip = VQ_SOURCE_ROOT "/weights/clip.safetensors";
-  expect_ok(vq_settings_load(&s));
-  s.width = s.height = SIDE;
-  s.cutouts = 1;
-  s.threads = 1;
-  return s;
+  return shipped_pair(SIDE, 1, 1);
 }
 
 static vq_session *begin(const vq_settings *s, double weight, double stop)

@@ -1,6 +1,6 @@
 /* test_step_memory.c -- from the third step on, a step asks for no memory: no malloc, and fewer than 100 page faults. */
 #define _DEFAULT_SOURCE /* getrusage's ru_minflt */
-#include "tests/scratch.h"
+#include "tests/shipped.h"
 
 #include "base/processor.h"
 #include "tools/vqbench/allocations.h"
@@ -13,18 +13,10 @@
 #define STEPS       6
 #define MOST_FAULTS 100 /* a step */
 
-/* The pair that ships, with enough cutouts for two quanta. */
+/* Enough cutouts for two quanta. */
 static vq_settings small(void)
 {
-  vq_settings s;
-  vq_settings_init(&s);
-  s.vqgan = VQ_SOURCE_ROOT "/weights/vqgan.safetensors";
-  s.clip = VQ_SOURCE_ROOT "/weights/clip.safetensors";
-  expect_ok(vq_settings_load(&s));
-  s.width = s.height = SIDE;
-  s.cutouts = 9;
-  s.threads = 2;
-  return s;
+  return shipped_pair(SIDE, 9, 2);
 }
 
 static long faults(void)

@@ -44,20 +44,9 @@ static vq_status conv_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 
 static vq_conv_args sizes(const vq_call *c)
 {
-  const vq_tensor *x = c->in[X], *w = c->in[W], *y = c->out;
-  vq_conv_args a = {.n = x->dim[0],
-                    .h = x->dim[1],
-                    .w = x->dim[2],
-                    .ci = x->dim[3],
-                    .kh = w->dim[1],
-                    .kw = w->dim[2],
-                    .co = w->dim[0],
-                    .stride = c->attr->i[STRIDE],
-                    .top = c->attr->i[TOP],
-                    .left = c->attr->i[LEFT],
-                    .oh = y->dim[1],
-                    .ow = y->dim[2]};
-  vq_conv_take_form(&a, w, VQ_FORWARD);
+  const int64_t *attr = c->attr->i;
+  vq_conv_args a = vq_conv_sizes(c->in[X], c->in[W], c->out, attr[STRIDE], attr[TOP], attr[LEFT]);
+  vq_conv_take_form(&a, c->in[W], VQ_FORWARD);
   return a;
 }
 

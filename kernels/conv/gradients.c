@@ -44,6 +44,23 @@ static bool is_filtered_bf16(const vq_tensor *w, int64_t stride)
          vq_winograd_bf16_fits(w->dim[0], w->dim[3]);
 }
 
+vq_conv_args vq_conv_sizes(const vq_tensor *x, const vq_tensor *w, const vq_tensor *y, int64_t stride, int64_t top,
+                           int64_t left)
+{
+  return (vq_conv_args){.n = x->dim[0],
+                        .h = x->dim[1],
+                        .w = x->dim[2],
+                        .ci = x->dim[3],
+                        .kh = w->dim[1],
+                        .kw = w->dim[2],
+                        .co = w->dim[0],
+                        .stride = stride,
+                        .top = top,
+                        .left = left,
+                        .oh = y->dim[1],
+                        .ow = y->dim[2]};
+}
+
 void vq_conv_take_form(vq_conv_args *a, const vq_tensor *w, int which)
 {
   bool filtered = is_filtered_bf16(w, a->stride);

@@ -19,6 +19,10 @@
 /* Whether w [O,kh,kw,I], if it is frozen, gets Winograd's forms. */
 bool vq_conv_by_winograd(const vq_tensor *w, int64_t stride);
 
+/* The sizes of y = convolution of x by w [O,kh,kw,I], padded by `top` and `left`; no pointers. */
+vq_conv_args vq_conv_sizes(const vq_tensor *x, const vq_tensor *w, const vq_tensor *y, int64_t stride, int64_t top,
+                           int64_t left);
+
 /* Sets a->form, panels and filtered to the form that w, if it is frozen, is convolved in that way; to NULL without one. */
 void vq_conv_take_form(vq_conv_args *a, const vq_tensor *w, int which);
 

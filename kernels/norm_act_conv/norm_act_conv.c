@@ -19,19 +19,8 @@ static vq_norm norm_sizes(const vq_call *c)
 
 static vq_conv_args conv_sizes(const vq_call *c)
 {
-  const vq_tensor *x = c->in[X], *w = c->in[W];
-  vq_conv_args a = {.n = x->dim[0],
-                    .h = x->dim[1],
-                    .w = x->dim[2],
-                    .ci = x->dim[3],
-                    .kh = w->dim[1],
-                    .kw = w->dim[2],
-                    .co = w->dim[0],
-                    .stride = 1,
-                    .top = w->dim[1] / 2,
-                    .left = w->dim[2] / 2,
-                    .oh = x->dim[1],
-                    .ow = x->dim[2]};
+  const vq_tensor *w = c->in[W];
+  vq_conv_args a = vq_conv_sizes(c->in[X], w, c->out, 1, w->dim[1] / 2, w->dim[2] / 2);
   vq_conv_take_form(&a, w, VQ_FORWARD);
   return a;
 }

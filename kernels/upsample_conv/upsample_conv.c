@@ -37,22 +37,12 @@ static bool in_bf16(const vq_tensor *w)
 
 static vq_conv_args forwards(const vq_call *c)
 {
-  const vq_tensor *x = c->in[X], *w = c->in[W];
-  return (vq_conv_args){.n = x->dim[0],
-                        .h = x->dim[1],
-                        .w = x->dim[2],
-                        .ci = x->dim[3],
-                        .kh = 3,
-                        .kw = 3,
-                        .co = w->dim[0],
-                        .stride = 1,
-                        .top = 1,
-                        .left = 1,
-                        .oh = 2 * x->dim[1],
-                        .ow = 2 * x->dim[2],
-                        .upsample = true,
-                        .form = in_bf16(w) ? NULL : w->prepared[VQ_FORWARD],
-                        .panels = in_bf16(w) ? w->prepared[VQ_FORWARD] : NULL};
+  const vq_tensor *w = c->in[W];
+  vq_conv_args a = vq_conv_sizes(c->in[X], w, c->out, 1, 1, 1);
+  a.upsample = true;
+  a.form = in_bf16(w) ? NULL : w->prepared[VQ_FORWARD];
+  a.panels = in_bf16(w) ? w->prepared[VQ_FORWARD] : NULL;
+  return a;
 }
 
 /* dx with a form: the gradient of the convolution, whose 2x2 pixels are added up as they are written. */
