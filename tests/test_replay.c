@@ -78,6 +78,27 @@ Test(replay, gives_the_same_bytes)
   }
 }
 
+#ifdef VQ_TEST_CUDA_MODULE
+/* Without a word of it, a replay computes where the picture was made and as exactly: on the (emulated) card, which would take bf16 by
+ * itself, in fp32. */
+Test(replay, computes_as_it_was_done)
+{
+  cr_assert(!setenv("VQGEN_CUDA_MODULE", VQ_TEST_CUDA_MODULE, 1));
+  said s = TOOL_OK("a cat", QUICK, "-n", "1", "--device", "cuda", "--precision", "fp32", "-o", "a.png");
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", TINY, "-o", "b.png");
+  cr_expect(strstr(s.err, "replay   exact") && same_bytes("a.png", "b.png"), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", TINY, "--precision", "bf16", "-o", "c.png");
+  cr_expect(strstr(s.err, "replay   close, not exact") && !same_bytes("a.png", "c.png"), "%s", s.err);
+  forget(&s);
+  s = TOOL_OK("replay", "a.png", TINY, "--device", "cpu", "-o", "d.png");
+  cr_expect(strstr(s.err, "replay   close, not exact"), "%s", s.err);
+  forget(&s);
+  unsetenv("VQGEN_CUDA_MODULE");
+}
+#endif
+
 /* An endless run is made again up to where it was stopped. */
 Test(replay, of_an_interrupted_run)
 {
