@@ -283,7 +283,7 @@ static void dw_task(void *context, int64_t lane)
     int64_t u = tap / a->kw, v = tap % a->kw;
     for (int64_t from = 0; from < pixels; from += STRIP) {
       int64_t to = from + STRIP < pixels ? from + STRIP : pixels;
-      vq_im2col(a, from, to, u, u + 1, v, v + 1, seen);
+      vq_im2col(a, NULL, from, to, u, u + 1, v, v + 1, seen);
       vq_gemm(&(vq_gemm_args){.ta = true,
                               .m = a->co - o < COLUMNS ? a->co - o : COLUMNS,
                               .n = a->ci,

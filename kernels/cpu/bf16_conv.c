@@ -13,10 +13,11 @@
 #include "kernels/cpu/simd.h"
 
 #define DEPTH       512
-#define COLUMNS     64    /* output channels of a task */
-#define MOST_PIXELS 416   /* of a line in one task: 8 cutouts with 50 tokens are one */
-#define PIXELS      256   /* of a task where lines are short */
-#define COPIED      32768 /* numbers of x that a task rounds */
+#define COLUMNS     64   /* output channels of a task */
+#define MOST_PIXELS 416  /* of a line in one task: 8 cutouts with 50 tokens are one */
+#define PIXELS      256  /* of a task where lines are short */
+#define COPIED      8192 /* numbers of x that a task rounds */
+#define MADE        2048 /* of those that are made as they are read, at a time */
 
 static int64_t least(int64_t a, int64_t b)
 {
@@ -85,6 +86,8 @@ static void run_lines(vq_device *device, lines l)
 /* What is copied: pictures [n,h,w,c] to [n,high,wide,c rounded up], theirs beginning at (top, left). */
 typedef struct copy {
   const vq_real *x;
+  vq_conv_read read; /* not NULL: makes x, which is NULL */
+  const void *source;
   int64_t n, h, w, c, top, left, high, wide;
   uint16_t *to;
 } copy;
@@ -112,6 +115,27 @@ static void zero(uint16_t *to, int64_t count)
     to[i] = 0;
 }
 
+/* Pixels [0, pixels) of a line of x, [j->c], to [even(j->c)]. */
+static void copy_pixels(const copy *j, int64_t line, int64_t pixels, uint16_t *to)
+{
+  int64_t c = even(j->c), some = j->read ? MADE / j->c : pixels;
+  vq_real made[MADE];
+  for (int64_t first = 0; first < pixels; first += some) {
+    int64_t count = least(some, pixels - first);
+    const vq_real *x = j->read ? made : j->x + line * j->w * j->c;
+    if (j->read)
+      j->read(j->source, line / j->h, line % j->h, first, first + count, made);
+    uint16_t *at = to + first * c;
+    if (c == j->c)
+      round_reals(at, x, count * c);
+    else
+      for (int64_t q = 0; q < count; q++) {
+        round_reals(at + q * c, x + q * j->c, j->c);
+        at[q * c + j->c] = 0;
+      }
+  }
+}
+
 static void copy_line(const copy *j, int64_t line)
 {
   int64_t c = even(j->c), row = line % j->high - j->top;
@@ -120,17 +144,10 @@ static void copy_line(const copy *j, int64_t line)
     zero(to, j->wide * c);
     return;
   }
-  const vq_real *x = j->x + (line / j->high * j->h + row) * j->w * j->c;
   int64_t pixels = least(j->w, j->wide - j->left);
   zero(to, j->left * c);
   to += j->left * c;
-  if (c == j->c)
-    round_reals(to, x, pixels * c);
-  else
-    for (int64_t q = 0; q < pixels; q++) {
-      round_reals(to + q * c, x + q * j->c, j->c);
-      to[q * c + j->c] = 0;
-    }
+  copy_pixels(j, line / j->high * j->h + row, pixels, to);
   zero(to + pixels * c, (j->wide - j->left - pixels) * c);
 }
 
@@ -195,10 +212,24 @@ void vq_bf16_linear_cpu(vq_device *device, const vq_bf16_linear *g, void *scratc
 /* With `upsample`, y's pixels of one parity read 2x2 pixels of x, from one further up or left for the even ones. */
 static copy copy_for(const vq_conv_args *a)
 {
-  copy j = {.x = a->x, .n = a->n, .h = a->h, .w = a->w, .c = a->ci, .top = a->top, .left = a->left};
+  copy j = {.x = a->x,
+            .read = a->read,
+            .source = a->source,
+            .n = a->n,
+            .h = a->h,
+            .w = a->w,
+            .c = a->ci,
+            .top = a->top,
+            .left = a->left};
   j.high = a->upsample ? a->h + 2 : (a->oh - 1) * a->stride + a->kh;
   j.wide = a->upsample ? a->w + 2 : (a->ow - 1) * a->stride + a->kw;
   return j;
+}
+
+/* Nothing is made twice, so always, if a pixel has room. */
+bool vq_bf16_conv_wants_read(const vq_conv_args *a)
+{
+  return a->ci <= MADE;
 }
 
 size_t vq_bf16_conv_scratch(const vq_conv_args *a)

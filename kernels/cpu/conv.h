@@ -12,6 +12,9 @@
 
 #include "autograd/device.h"
 
+/* Makes pixels [from, to) of line `row` of picture n of x: pixels [to - from, ci]. */
+typedef void (*vq_conv_read)(const void *source, int64_t n, int64_t row, int64_t from, int64_t to, vq_real *pixels);
+
 typedef struct vq_conv_args {
   int64_t n, h, w, ci; /* x */
   int64_t kh, kw, co;  /* weight [co,kh,kw,ci] */
@@ -20,15 +23,22 @@ typedef struct vq_conv_args {
   int64_t oh, ow;    /* y [n,oh,ow,co] */
   bool upsample;
   const vq_real *x, *weight;
+  vq_conv_read
+      read; /* not NULL: there is no x, it is made as it is read, by read(source, ...); without `upsample` and `halve` */
+  const void *source;
   /* Forms of the weight in whose place one computes; NULL: none. */
   const vq_real *form;        /* for vq_winograd_conv: kernels/cpu/winograd.h */
   const uint16_t *panels;     /* of BF16, for vq_bf16_conv: kernels/cpu/bf16.h */
   const uint16_t *filtered;   /* of BF16, for vq_winograd_bf16_conv: kernels/cpu/winograd.h */
   const vq_real *bias, *skip; /* NULL: none */
   bool add;                   /* y is added to; then bias and skip are NULL */
-  bool halve; /* y [n,oh/2,ow/2,co] gets the sums of 2x2 pixels, the way back through `upsample`; only with a form */
+  bool
+      halve; /* y [n,oh/2,ow/2,co] gets the sums of 2x2 pixels, the way back through `upsample`; only with a form */
   vq_real *y;
 } vq_conv_args;
+
+/* Whether it is faster to give `read` than an x that was made beforehand: from the sizes and the forms alone. */
+bool vq_conv_wants_read(const vq_conv_args *a);
 
 /* Bytes of scratch for it: from the sizes alone, whatever the number of threads. */
 size_t vq_conv_cpu_scratch(const vq_conv_args *a);

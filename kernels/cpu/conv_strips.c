@@ -3,7 +3,7 @@
  * A strip of output pixels is one product: the values that each pixel reads, side by side, [pixels, kh*kw*ci], times the
  * weights transposed. Tasks are strips, cut across the output channels too where a picture has few strips. They run in
  * LANES queues, lane l taking tasks l, l + LANES ...: each lane has a buffer of its own, so the scratch is bounded and
- * depends on the sizes alone.
+ * depends on the sizes alone. Where x is made as it is read, a lane takes a run of strips, and makes lines of x on its way (lines.h).
  */
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/gemm.h"
@@ -44,8 +44,26 @@ static cut cut_of(const vq_conv_args *a)
   c.across = (a->co + c.columns - 1) / c.columns;
   c.tasks = c.strips * c.across;
   c.lanes = least(LANES, c.tasks);
-  c.direct = a->kh == 1 && a->kw == 1 && a->stride == 1 && a->oh == a->h && a->ow == a->w && !a->upsample;
+  c.direct =
+      a->kh == 1 && a->kw == 1 && a->stride == 1 && a->oh == a->h && a->ow == a->w && !a->upsample && !a->read;
   return c;
+}
+
+bool vq_conv_wants_read(const vq_conv_args *a)
+{
+  if (a->filtered)
+    return vq_winograd_bf16_wants_read(a);
+  if (a->panels)
+    return vq_bf16_conv_wants_read(a);
+  if (a->form)
+    return vq_winograd_wants_read(a);
+  return a->kh <= VQ_MOST_LINES && cut_of(a).strips >= 2 * LANES; /* as winograd.c's */
+}
+
+/* A lane's: what a strip's pixels read, and the lines of x that it makes. */
+static int64_t lane_reals(const vq_conv_args *a, const cut *c)
+{
+  return c->direct ? 0 : c->strip * a->kh * a->kw * a->ci + (a->read ? vq_lines_reals(a, a->kh) : 0);
 }
 
 size_t vq_conv_cpu_scratch(const vq_conv_args *a)
@@ -57,7 +75,7 @@ size_t vq_conv_cpu_scratch(const vq_conv_args *a)
   if (a->form)
     return vq_winograd_scratch(a);
   cut c = cut_of(a);
-  return c.direct ? 0 : (size_t)(c.lanes * c.strip * a->kh * a->kw * a->ci) * sizeof(vq_real);
+  return (size_t)(c.lanes * lane_reals(a, &c)) * sizeof(vq_real);
 }
 
 typedef struct job {
@@ -66,14 +84,28 @@ typedef struct job {
   vq_real *scratch;
 } job;
 
-static void run_task(const job *j, int64_t task, vq_real *buffer)
+/* Lays a strip out, line by line of y, so that no more of x's lines are kept than a pixel reads. */
+static void read_strip(const vq_conv_args *a, vq_lines *lines, int64_t from, int64_t to, vq_real *buffer)
+{
+  for (int64_t pixel = from, next; pixel < to; pixel = next) {
+    int64_t q = pixel % a->ow, line = pixel / a->ow, row = line % a->oh * a->stride - a->top;
+    next = least(to, pixel - q + a->ow);
+    vq_lines_reach(lines, line / a->oh, row, row + a->kh, q * a->stride - a->left,
+                   (q + next - pixel - 1) * a->stride - a->left + a->kw);
+    vq_im2col(a, lines, pixel, next, 0, a->kh, 0, a->kw, buffer + (pixel - from) * a->kh * a->kw * a->ci);
+  }
+}
+
+static void run_task(const job *j, int64_t task, vq_lines *lines, vq_real *buffer)
 {
   const vq_conv_args *a = j->a;
   int64_t reads = a->kh * a->kw * a->ci;
   int64_t from = task / j->c.across * j->c.strip, to = least(from + j->c.strip, a->n * a->oh * a->ow);
   int64_t column = task % j->c.across * j->c.columns, columns = least(j->c.columns, a->co - column);
-  if (!j->c.direct)
-    vq_im2col(a, from, to, 0, a->kh, 0, a->kw, buffer);
+  if (lines)
+    read_strip(a, lines, from, to, buffer);
+  else if (!j->c.direct)
+    vq_im2col(a, NULL, from, to, 0, a->kh, 0, a->kw, buffer);
   vq_gemm(&(vq_gemm_args){.tb = true,
                           .m = to - from,
                           .n = columns,
@@ -93,9 +125,16 @@ static void run_task(const job *j, int64_t task, vq_real *buffer)
 static void lane_task(void *context, int64_t lane)
 {
   const job *j = context;
-  vq_real *buffer = j->c.direct ? NULL : j->scratch + lane * j->c.strip * j->a->kh * j->a->kw * j->a->ci;
-  for (int64_t task = lane; task < j->c.tasks; task += j->c.lanes)
-    run_task(j, task, buffer);
+  const vq_conv_args *a = j->a;
+  vq_real *buffer = j->c.direct ? NULL : j->scratch + lane * lane_reals(a, &j->c);
+  if (!a->read) {
+    for (int64_t task = lane; task < j->c.tasks; task += j->c.lanes)
+      run_task(j, task, NULL, buffer);
+    return;
+  }
+  vq_lines lines = vq_lines_begin(a, a->kh, buffer + j->c.strip * a->kh * a->kw * a->ci);
+  for (int64_t task = lane * j->c.tasks / j->c.lanes; task < (lane + 1) * j->c.tasks / j->c.lanes; task++)
+    run_task(j, task, &lines, buffer);
 }
 
 vq_status vq_conv_cpu(vq_device *device, const vq_conv_args *a, void *scratch)

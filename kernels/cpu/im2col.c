@@ -13,8 +13,8 @@ static void copy(vq_real *to, const vq_real *from, int64_t count)
   memcpy(to, from, (size_t)count * sizeof *to);
 }
 
-void vq_im2col(const vq_conv_args *a, int64_t from, int64_t to, int64_t u0, int64_t u1, int64_t v0, int64_t v1,
-               vq_real *out)
+void vq_im2col(const vq_conv_args *a, const vq_lines *lines, int64_t from, int64_t to, int64_t u0, int64_t u1,
+               int64_t v0, int64_t v1, vq_real *out)
 {
   int64_t twice = a->upsample ? 2 : 1, high = twice * a->h, wide = twice * a->w;
   int64_t taps = v1 - v0;
@@ -27,7 +27,7 @@ void vq_im2col(const vq_conv_args *a, int64_t from, int64_t to, int64_t u0, int6
         zero(out, taps * a->ci);
         continue;
       }
-      const vq_real *x = a->x + (n * a->h + row / twice) * a->w * a->ci;
+      const vq_real *x = lines ? vq_lines_at(lines, n, row) : a->x + (n * a->h + row / twice) * a->w * a->ci;
       if (!a->upsample && col >= 0 && col + taps <= wide) {
         copy(out, x + col * a->ci, taps * a->ci);
         continue;

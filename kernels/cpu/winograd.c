@@ -5,10 +5,12 @@
  *   2. (m+2)^2 products with the form's panels: made [(m+2)^2, tiles, columns], likewise
  *   3. A' (.) A of every tile and output channel, with bias and skip, into y
  * Tasks run in LANES queues, lane l taking tasks l, l + LANES ...: each lane has buffers of its own, so the scratch is
- * bounded and depends on the sizes alone.
+ * bounded and depends on the sizes alone. Where x is made as it is read, a lane takes a run of tiles, for all output channels, and makes lines
+ * of x on its way (lines.h).
  */
 #include "kernels/cpu/winograd.h"
 
+#include "kernels/cpu/lines.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/simd.h"
 
@@ -111,8 +113,8 @@ void vq_winograd_prepare(vq_threads *threads, const vq_real *w, bool turned, int
 typedef struct job {
   const vq_conv_args *a;
   int m, side;
-  int64_t down, right, tiles; /* tiles of a picture, and of all */
-  int64_t columns, across, tasks, lanes;
+  int64_t down, right, tiles;             /* tiles of a picture, and of all */
+  int64_t columns, across, groups, lanes; /* output channels of a task, blocks of them; runs of TILES tiles */
   vq_real *scratch;
 } job;
 
@@ -125,15 +127,23 @@ static job cut_of(const vq_conv_args *a)
   j.tiles = a->n * j.down * j.right;
   j.columns = least(COLUMNS, a->co);
   j.across = (a->co + j.columns - 1) / j.columns;
-  j.tasks = (j.tiles + TILES - 1) / TILES * j.across;
-  j.lanes = least(LANES, j.tasks);
+  j.groups = (j.tiles + TILES - 1) / TILES;
+  j.lanes = least(LANES, a->read ? j.groups : j.groups * j.across);
   return j;
 }
 
-/* A lane's: seen, made, and a pixel of zeros. */
+/* Where there are as many groups as keep all lanes busy. Fewer would leave threads without work, and their pictures are small enough to
+ * stay in a cache between two passes. */
+bool vq_winograd_wants_read(const vq_conv_args *a)
+{
+  return cut_of(a).groups >= 2 * LANES;
+}
+
+/* A lane's: a pixel of zeros, seen, made, and the lines of x that it makes. */
 static int64_t lane_reals(const job *j)
 {
-  return j->side * j->side * (TILES * (j->a->ci + j->columns) + 2 * SPARE) + j->a->ci;
+  return j->side * j->side * (TILES * (j->a->ci + j->columns) + 2 * SPARE) + j->a->ci +
+         (j->a->read ? vq_lines_reals(j->a, j->side) : 0);
 }
 
 size_t vq_winograd_scratch(const vq_conv_args *a)
@@ -152,18 +162,42 @@ static place place_of(const job *j, int64_t tile)
   return (place){tile / j->right / j->down, tile / j->right % j->down * j->m, tile % j->right * j->m};
 }
 
+/* What a lane has. */
+typedef struct lane {
+  vq_real *zeros, *seen, *made;
+  vq_lines lines;
+} lane;
+
+static const vq_real *line_of(const vq_conv_args *a, const lane *l, int64_t n, int64_t row)
+{
+  return a->read ? vq_lines_at(&l->lines, n, row) : a->x + (n * a->h + row) * a->w * a->ci;
+}
+
 /* pixel[i]: the channels of x that input i of the tile reads, or zeros. */
-static void find_pixels(const job *j, place at, const vq_real *zeros, const vq_real **pixel)
+static void find_pixels(const job *j, const lane *l, place at, const vq_real **pixel)
 {
   const vq_conv_args *a = j->a;
   int64_t twice = a->upsample ? 2 : 1;
-  for (int u = 0; u < j->side; u++)
+  for (int u = 0; u < j->side; u++) {
+    int64_t row = at.row - a->top + u;
+    bool inside = row >= 0 && row < twice * a->h;
+    const vq_real *line = inside ? line_of(a, l, at.n, row / twice) : NULL;
     for (int v = 0; v < j->side; v++) {
-      int64_t row = at.row - a->top + u, column = at.column - a->left + v;
-      bool inside = row >= 0 && row < twice * a->h && column >= 0 && column < twice * a->w;
+      int64_t column = at.column - a->left + v;
       pixel[u * j->side + v] =
-          inside ? a->x + ((at.n * a->h + row / twice) * a->w + column / twice) * a->ci : zeros;
+          inside && column >= 0 && column < twice * a->w ? line + column / twice * a->ci : l->zeros;
     }
+  }
+}
+
+/* Makes what the tiles from `tile` on read, up to the end of their line of tiles or to tile `end`. */
+static void make_lines(const job *j, lane *l, int64_t tile, int64_t end)
+{
+  const vq_conv_args *a = j->a;
+  place at = place_of(j, tile);
+  int64_t tiles = least(end - tile, j->right - tile % j->right);
+  int64_t row = at.row - a->top, column = at.column - a->left;
+  vq_lines_reach(&l->lines, at.n, row, row + j->side, column, column + tiles * j->m + 2);
 }
 
 /* ---- the transforms of one tile ---- */
@@ -188,36 +222,63 @@ VQ_LOOP3(put,
           int64_t apart),
          (a, m, at, from, columns, made, apart))
 
-static void run_task(const job *j, int64_t task, vq_real *seen, vq_real *made, const vq_real *zeros)
+/* Step 1 of the tiles [first, first + tiles). */
+static void see_tiles(const job *j, lane *l, int64_t first, int64_t tiles)
 {
-  const vq_conv_args *a = j->a;
-  int64_t first = task / j->across * TILES, tiles = least(TILES, j->tiles - first);
-  int64_t from = task % j->across * j->columns, columns = least(j->columns, a->co - from);
   const vq_real *pixel[2][MOST * MOST];
-  int64_t seen_apart = TILES * a->ci + SPARE, made_apart = TILES * columns + SPARE;
-  find_pixels(j, place_of(j, first), zeros, pixel[0]);
+  find_pixels(j, l, place_of(j, first), pixel[0]);
   for (int64_t t = 0; t < tiles; t++) {
     const vq_real **now = pixel[t % 2], **next = pixel[(t + 1) % 2];
-    find_pixels(j, place_of(j, least(first + t + 1, j->tiles - 1)), zeros, next);
-    see(j->m, now, next, a->ci, seen + t * a->ci, seen_apart);
+    find_pixels(j, l, place_of(j, least(first + t + 1, j->tiles - 1)), next);
+    if (j->a->read && (!t || (first + t) % j->right == 0))
+      make_lines(j, l, first + t, first + tiles);
+    see(j->m, now, next, j->a->ci, l->seen + t * j->a->ci, TILES * j->a->ci + SPARE);
   }
-  for (int p = 0; p < j->side * j->side; p++)
-    vq_panel_products(tiles, columns / VQ_PANEL, a->ci, seen + p * seen_apart, a->ci,
-                      a->form + (p * a->co + from) * a->ci, 1, 0, made + p * made_apart, columns);
-  for (int64_t t = 0; t < tiles; t++)
-    put(a, j->m, place_of(j, first + t), from, columns, made + t * columns, made_apart);
 }
 
-static void lane_task(void *context, int64_t lane)
+/* Steps 2 and 3, of the output channels of block `which`. */
+static void finish_tiles(const job *j, const lane *l, int64_t first, int64_t tiles, int64_t which)
+{
+  const vq_conv_args *a = j->a;
+  int64_t from = which * j->columns, columns = least(j->columns, a->co - from);
+  int64_t seen_apart = TILES * a->ci + SPARE, made_apart = TILES * columns + SPARE;
+  for (int p = 0; p < j->side * j->side; p++)
+    vq_panel_products(tiles, columns / VQ_PANEL, a->ci, l->seen + p * seen_apart, a->ci,
+                      a->form + (p * a->co + from) * a->ci, 1, 0, l->made + p * made_apart, columns);
+  for (int64_t t = 0; t < tiles; t++)
+    put(a, j->m, place_of(j, first + t), from, columns, l->made + t * columns, made_apart);
+}
+
+/* A run of groups, each for all output channels, so that lines are made from left to right and downwards. */
+static void make_and_run(const job *j, lane *l, int64_t number)
+{
+  l->lines = vq_lines_begin(j->a, j->side, l->made + j->side * j->side * (TILES * j->columns + SPARE));
+  for (int64_t g = number * j->groups / j->lanes; g < (number + 1) * j->groups / j->lanes; g++) {
+    int64_t first = g * TILES, tiles = least(TILES, j->tiles - first);
+    see_tiles(j, l, first, tiles);
+    for (int64_t which = 0; which < j->across; which++)
+      finish_tiles(j, l, first, tiles, which);
+  }
+}
+
+static void lane_task(void *context, int64_t number)
 {
   const job *j = context;
   int64_t ci = j->a->ci;
-  vq_real *zeros = j->scratch + lane * lane_reals(j), *seen = zeros + ci,
-          *made = seen + j->side * j->side * (TILES * ci + SPARE);
+  lane l = {.zeros = j->scratch + number * lane_reals(j)};
+  l.seen = l.zeros + ci;
+  l.made = l.seen + j->side * j->side * (TILES * ci + SPARE);
   for (int64_t c = 0; c < ci; c++)
-    zeros[c] = 0;
-  for (int64_t task = lane; task < j->tasks; task += j->lanes)
-    run_task(j, task, seen, made, zeros);
+    l.zeros[c] = 0;
+  if (j->a->read) {
+    make_and_run(j, &l, number);
+    return;
+  }
+  for (int64_t task = number; task < j->groups * j->across; task += j->lanes) {
+    int64_t first = task / j->across * TILES, tiles = least(TILES, j->tiles - first);
+    see_tiles(j, &l, first, tiles);
+    finish_tiles(j, &l, first, tiles, task % j->across);
+  }
 }
 
 void vq_winograd_conv(vq_device *device, const vq_conv_args *a, void *scratch)

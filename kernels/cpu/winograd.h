@@ -26,7 +26,8 @@ size_t vq_winograd_bytes(int64_t co, int64_t ci);
  * turned by half a turn and transposed (kernels/conv/gradients.h). */
 void vq_winograd_prepare(vq_threads *threads, const vq_real *w, bool turned, int64_t co, int64_t ci, vq_real *form);
 
-/* vq_conv_cpu's work for a->form. */
+/* vq_conv_wants_read and vq_conv_cpu's work for a->form. */
+bool vq_winograd_wants_read(const vq_conv_args *a);
 size_t vq_winograd_scratch(const vq_conv_args *a);
 void vq_winograd_conv(vq_device *device, const vq_conv_args *a, void *scratch);
 
@@ -41,7 +42,8 @@ size_t vq_winograd_bf16_bytes(int64_t co, int64_t ci);
 vq_status vq_winograd_bf16_prepare(vq_threads *threads, const vq_real *w, bool turned, int64_t co, int64_t ci,
                                    uint16_t *form);
 
-/* vq_conv_cpu's work for a->filtered: neither `upsample` nor `halve`. */
+/* vq_conv_wants_read and vq_conv_cpu's work for a->filtered: neither `upsample` nor `halve`. */
+bool vq_winograd_bf16_wants_read(const vq_conv_args *a);
 size_t vq_winograd_bf16_scratch(const vq_conv_args *a);
 void vq_winograd_bf16_conv(vq_device *device, const vq_conv_args *a, void *scratch);
 

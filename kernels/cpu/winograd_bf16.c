@@ -7,6 +7,7 @@
  * Tiles that lie side by side share two of their four columns, which are transformed once.
  */
 #include "kernels/cpu/bf16.h"
+#include "kernels/cpu/lines.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/winograd.h"
 
@@ -91,8 +92,8 @@ vq_status vq_winograd_bf16_prepare(vq_threads *threads, const float *w, bool tur
 
 typedef struct job {
   const vq_conv_args *a;
-  int64_t down, right, tiles; /* tiles of a picture, and of all */
-  int64_t columns, across, tasks, lanes;
+  int64_t down, right, tiles;             /* tiles of a picture, and of all */
+  int64_t columns, across, groups, lanes; /* output channels of a task, blocks of them; runs of TILES tiles */
   char *scratch;
 } job;
 
@@ -101,9 +102,14 @@ static job cut_of(const vq_conv_args *a)
   job j = {.a = a, .down = (a->oh + 1) / 2, .right = (a->ow + 1) / 2, .columns = least(COLUMNS, a->co)};
   j.tiles = a->n * j.down * j.right;
   j.across = (a->co + j.columns - 1) / j.columns;
-  j.tasks = (j.tiles + TILES - 1) / TILES * j.across;
-  j.lanes = least(LANES, j.tasks);
+  j.groups = (j.tiles + TILES - 1) / TILES;
+  j.lanes = least(LANES, a->read ? j.groups : j.groups * j.across);
   return j;
+}
+
+bool vq_winograd_bf16_wants_read(const vq_conv_args *a)
+{
+  return cut_of(a).groups >= 2 * LANES; /* as winograd.c's */
 }
 
 /* From one point to the next, in seen and in made. */
@@ -117,10 +123,11 @@ static int64_t made_apart(const job *j)
   return TILES * j->columns + SPARE;
 }
 
-/* A lane's: a pixel of zeros, made, seen. */
+/* A lane's: a pixel of zeros, made, the lines of x that it makes, seen. */
 static size_t lane_bytes(const job *j)
 {
-  return (size_t)(j->a->ci + POINTS * made_apart(j)) * sizeof(float) +
+  int64_t lines = j->a->read ? vq_lines_reals(j->a, 4) : 0;
+  return (size_t)(j->a->ci + POINTS * made_apart(j) + lines) * sizeof(float) +
          (size_t)(POINTS * seen_apart(j)) * sizeof(uint16_t);
 }
 
@@ -130,6 +137,13 @@ size_t vq_winograd_bf16_scratch(const vq_conv_args *a)
   return (size_t)j.lanes * lane_bytes(&j);
 }
 
+/* What a lane has. */
+typedef struct lane {
+  float *zeros, *made;
+  uint16_t *seen;
+  vq_lines lines;
+} lane;
+
 /* Where a tile begins in y, the channels that its inputs read, or zeros, and whether the tile before it lies on its left. */
 typedef struct tile {
   int64_t n, row, column;
@@ -137,19 +151,24 @@ typedef struct tile {
   bool goes_on;
 } tile;
 
-static void find_tile(const job *j, int64_t number, const float *zeros, tile *t)
+static void find_tile(const job *j, const lane *l, int64_t number, tile *t)
 {
   const vq_conv_args *a = j->a;
   *t = (tile){.n = number / j->right / j->down,
               .row = number / j->right % j->down * 2,
               .column = number % j->right * 2,
               .goes_on = number % j->right != 0};
-  for (int u = 0; u < 4; u++)
+  for (int u = 0; u < 4; u++) {
+    int64_t row = t->row - a->top + u;
+    bool inside = row >= 0 && row < a->h;
+    const float *line = !inside   ? NULL
+                        : a->read ? vq_lines_at(&l->lines, t->n, row)
+                                  : a->x + (t->n * a->h + row) * a->w * a->ci;
     for (int v = 0; v < 4; v++) {
-      int64_t row = t->row - a->top + u, column = t->column - a->left + v;
-      bool inside = row >= 0 && row < a->h && column >= 0 && column < a->w;
-      t->pixel[u * 4 + v] = inside ? a->x + ((t->n * a->h + row) * a->w + column) * a->ci : zeros;
+      int64_t column = t->column - a->left + v;
+      t->pixel[u * 4 + v] = inside && column >= 0 && column < a->w ? line + column * a->ci : l->zeros;
     }
+  }
 }
 
 /* B' d of a column. */
@@ -223,39 +242,72 @@ DOTS static void put(const vq_conv_args *a, const tile *t, int64_t from, int64_t
   }
 }
 
-static void run_task(const job *j, int64_t task, const float *zeros, float *made, uint16_t *seen)
+/* Step 1 of the tiles [first, first + tiles), a line of them after the other, so that no more of x's lines are kept than a tile reads. */
+static void see_tiles(const job *j, lane *l, int64_t first, int64_t tiles, tile *t)
 {
   const vq_conv_args *a = j->a;
-  int64_t first = task / j->across * TILES, tiles = least(TILES, j->tiles - first);
-  int64_t from = task % j->across * j->columns, columns = least(j->columns, a->co - from);
-  tile t[TILES];
-  for (int64_t i = 0; i < tiles; i++)
-    find_tile(j, first + i, zeros, &t[i]);
-  see(t, tiles, a->ci, seen, seen_apart(j));
+  for (int64_t i = 0, next; i < tiles; i = next) {
+    next = a->read ? least(tiles, i + j->right - (first + i) % j->right) : tiles;
+    for (int64_t k = i; k < next; k++)
+      find_tile(j, l, first + k, &t[k]);
+    int64_t row = t[i].row - a->top, column = t[i].column - a->left;
+    if (a->read)
+      vq_lines_reach(&l->lines, t[i].n, row, row + 4, column, column + 2 * (next - i) + 2);
+    see(t + i, next - i, a->ci, l->seen + i * a->ci, seen_apart(j));
+  }
+}
+
+/* Steps 2 and 3, of the output channels of block `which`. */
+static void finish_tiles(const job *j, const lane *l, int64_t tiles, const tile *t, int64_t which)
+{
+  const vq_conv_args *a = j->a;
+  int64_t from = which * j->columns, columns = least(j->columns, a->co - from);
   for (int p = 0; p < POINTS; p++)
     vq_bf16_multiply(&(vq_bf16_block){.m = tiles,
                                       .n = columns,
                                       .k = a->ci,
-                                      .a = seen + p * seen_apart(j),
+                                      .a = l->seen + p * seen_apart(j),
                                       .lda = a->ci,
                                       .b = a->filtered + (p * a->co + from) * a->ci,
                                       .apart = a->ci * VQ_BF16_PANEL,
-                                      .c = made + p * made_apart(j),
+                                      .c = l->made + p * made_apart(j),
                                       .ldc = columns});
   for (int64_t i = 0; i < tiles; i++)
-    put(a, &t[i], from, columns, made + i * columns, made_apart(j));
+    put(a, &t[i], from, columns, l->made + i * columns, made_apart(j));
 }
 
-static void lane_task(void *context, int64_t lane)
+/* A run of groups, each for all output channels, so that lines are made from left to right and downwards. */
+static void make_and_run(const job *j, lane *l, int64_t number)
+{
+  tile t[TILES];
+  for (int64_t g = number * j->groups / j->lanes; g < (number + 1) * j->groups / j->lanes; g++) {
+    int64_t first = g * TILES, tiles = least(TILES, j->tiles - first);
+    see_tiles(j, l, first, tiles, t);
+    for (int64_t which = 0; which < j->across; which++)
+      finish_tiles(j, l, tiles, t, which);
+  }
+}
+
+static void lane_task(void *context, int64_t number)
 {
   const job *j = context;
-  int64_t ci = j->a->ci;
-  float *zeros = (float *)(void *)(j->scratch + (size_t)lane * lane_bytes(j)), *made = zeros + ci;
-  uint16_t *seen = (uint16_t *)(void *)(made + POINTS * made_apart(j));
+  int64_t ci = j->a->ci, lines = j->a->read ? vq_lines_reals(j->a, 4) : 0;
+  lane l = {.zeros = (float *)(void *)(j->scratch + (size_t)number * lane_bytes(j))};
+  l.made = l.zeros + ci;
+  l.lines = vq_lines_begin(j->a, 4, l.made + POINTS * made_apart(j));
+  l.seen = (uint16_t *)(void *)(l.made + POINTS * made_apart(j) + lines);
   for (int64_t c = 0; c < ci; c++)
-    zeros[c] = 0;
-  for (int64_t task = lane; task < j->tasks; task += j->lanes)
-    run_task(j, task, zeros, made, seen);
+    l.zeros[c] = 0;
+  if (j->a->read) {
+    make_and_run(j, &l, number);
+    return;
+  }
+  tile t[TILES];
+  for (int64_t task = number; task < j->groups * j->across; task += j->lanes) {
+    int64_t first = task / j->across * TILES, tiles = least(TILES, j->tiles - first);
+    see_tiles(j, &l, first, tiles, t);
+    finish_tiles(j, &l, tiles, t, task % j->across);
+  }
 }
 
 void vq_winograd_bf16_conv(vq_device *device, const vq_conv_args *a, void *scratch)
@@ -284,6 +336,12 @@ vq_status vq_winograd_bf16_prepare(vq_threads *threads, const vq_real *w, bool t
 {
   (void)threads, (void)w, (void)turned, (void)co, (void)ci, (void)form;
   return VQ_ERR_UNSUPPORTED;
+}
+
+bool vq_winograd_bf16_wants_read(const vq_conv_args *a)
+{
+  (void)a;
+  return false;
 }
 
 size_t vq_winograd_bf16_scratch(const vq_conv_args *a)

@@ -41,7 +41,7 @@ static vq_status group_norm_forward_cpu(const vq_call *c)
   a.b = vq_values(c->in[B]);
   a.statistics = vq_values(c->saved);
   vq_norm_measure(c->device->threads, &a, c->scratch);
-  vq_norm_apply(c->device->threads, &a, vq_values(c->out));
+  vq_norm_apply(c->device->threads, &a, c->scratch, vq_values(c->out));
   return VQ_OK;
 }
 

@@ -59,6 +59,11 @@ size_t vq_norm_scratch(const vq_norm *a)
   return (size_t)(2 * a->n * (slabs(a) * a->channels + a->groups)) * sizeof(vq_real);
 }
 
+size_t vq_norm_mapped_scratch(const vq_norm *a)
+{
+  return (size_t)(2 * a->n * a->channels) * sizeof(vq_real);
+}
+
 typedef struct slab_job {
   const vq_norm *a;
   const vq_norm_gradients *d;
@@ -160,39 +165,59 @@ static void merge_task(void *context, int64_t task)
   a->statistics[2 * task + 1] = (vq_real)(1 / sqrt(square / total + a->eps));
 }
 
+/* spread [n,2,channels]: each channel's mean and rstd, in the place of what the slabs had found. */
+static void spread_statistics(const vq_norm *a, vq_real *spread)
+{
+  int64_t wide = a->channels / a->groups;
+  for (int64_t n = 0; n < a->n; n++)
+    for (int which = 0; which < 2; which++)
+      for (int64_t c = 0; c < a->channels; c++)
+        spread[(2 * n + which) * a->channels + c] = a->statistics[(n * a->groups + c / wide) * 2 + which];
+}
+
 void vq_norm_measure(vq_threads *threads, const vq_norm *a, void *scratch)
 {
   slab_job j = {.a = a, .found = scratch};
   vq_parallel(threads, a->n * slabs(a), measure_task, &j);
   vq_parallel(threads, a->n * a->groups, merge_task, &j);
+  spread_statistics(a, scratch);
 }
 
-static inline VQ_BODY void apply_block_body(const vq_norm *a, const block *k, vq_real *y)
+static inline VQ_BODY void map_pixels_body(const vq_norm *a, const vq_real *spread, int64_t first, int64_t pixels,
+                                           vq_real *restrict y)
 {
-  const vq_real *x = a->x + k->at, *g = a->g + k->channel, *b = a->b + k->channel;
-  y += k->at;
-  for (int64_t p = 0; p < k->pixels; p++, x += k->stride, y += k->stride) {
-    for (int64_t c = 0; c < k->channels; c++)
-      y[c] = (x[c] - k->mean[c]) * k->rstd[c] * g[c] + b[c];
-    for (int64_t c = 0; c < k->channels && a->act == VQ_ACT_SILU; c++)
-      y[c] = vq_silu_value(y[c]);
-  }
+  const int64_t channels = a->channels;
+  const vq_real *x = a->x + first * channels, *g = a->g, *b = a->b;
+  const vq_real *mean = spread + first / a->pixels * 2 * channels, *rstd = mean + channels;
+  const bool silu = a->act == VQ_ACT_SILU;
+  for (int64_t p = 0; p < pixels; p++, x += channels, y += channels)
+    if (silu)
+      for (int64_t c = 0; c < channels; c++)
+        y[c] = vq_silu_value((x[c] - mean[c]) * rstd[c] * g[c] + b[c]);
+    else
+      for (int64_t c = 0; c < channels; c++)
+        y[c] = (x[c] - mean[c]) * rstd[c] * g[c] + b[c];
 }
-VQ_LOOP(apply_block, (const vq_norm *a, const block *k, vq_real *y), (a, k, y))
+VQ_LOOP(map_pixels, (const vq_norm *a, const vq_real *spread, int64_t first, int64_t pixels, vq_real *y),
+        (a, spread, first, pixels, y))
+
+void vq_norm_map(const vq_norm *a, const void *scratch, int64_t first, int64_t pixels, vq_real *y)
+{
+  map_pixels(a, scratch, first, pixels, y);
+}
 
 static void apply_task(void *context, int64_t task)
 {
   const slab_job *j = context;
-  for (int64_t c = 0; c < j->a->channels; c += CHANNELS) {
-    block k = block_of(j, task, c);
-    look_up_statistics(j->a, &k);
-    apply_block(j->a, &k, j->y);
-  }
+  const vq_norm *a = j->a;
+  int64_t slab = task % slabs(a), from = slab * slab_pixels(a), left = a->pixels - from;
+  int64_t first = task / slabs(a) * a->pixels + from;
+  map_pixels(a, j->found, first, left < slab_pixels(a) ? left : slab_pixels(a), j->y + first * a->channels);
 }
 
-void vq_norm_apply(vq_threads *threads, const vq_norm *a, vq_real *y)
+void vq_norm_apply(vq_threads *threads, const vq_norm *a, void *scratch, vq_real *y)
 {
-  slab_job j = {.a = a, .y = y};
+  slab_job j = {.a = a, .found = scratch, .y = y};
   vq_parallel(threads, a->n * slabs(a), apply_task, &j);
 }
 

@@ -33,8 +33,14 @@ vq_shape vq_norm_saved(const vq_tensor *x, int64_t groups);
 
 size_t vq_norm_scratch(const vq_norm *a); /* bytes, for vq_norm_measure and for vq_norm_back */
 
-void vq_norm_measure(vq_threads *threads, const vq_norm *a, void *scratch); /* sets the statistics */
-void vq_norm_apply(vq_threads *threads, const vq_norm *a, vq_real *y);
+/* Sets the statistics, and in scratch what the map reads of them: vq_norm_mapped_scratch bytes from its beginning. */
+void vq_norm_measure(vq_threads *threads, const vq_norm *a, void *scratch);
+size_t vq_norm_mapped_scratch(const vq_norm *a);
+
+/* The map: of all of x, as tasks; or, on the calling thread, of `pixels` pixels from pixel `first` of n * pixels on, of one sample, into
+ * y [pixels,channels]. */
+void vq_norm_apply(vq_threads *threads, const vq_norm *a, void *scratch, vq_real *y);
+void vq_norm_map(const vq_norm *a, const void *scratch, int64_t first, int64_t pixels, vq_real *y);
 
 /* Reads x, the statistics, g, and b if there is an activation. dv: dy on the way in; where there is an activation it is
  * overwritten by dv. dx, dg, db: NULL where it is not wanted, else stored to or, with `adds`, added to. */

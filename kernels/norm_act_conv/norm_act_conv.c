@@ -54,19 +54,43 @@ static size_t aligned(size_t bytes)
   return (bytes + VQ_POOL_ALIGN - 1) / VQ_POOL_ALIGN * VQ_POOL_ALIGN;
 }
 
-/* Scratch is h or dh, like x, and then what the norm and the convolution want one after the other. */
+/* h or dh, like x. */
 static size_t hidden_bytes(const vq_call *c)
 {
   return aligned((size_t)vq_count(c->in[X]) * sizeof(vq_real));
 }
 
+/* What makes h's pixels as the convolution reads them. */
+typedef struct hidden {
+  vq_norm norm;
+  int64_t w;
+  const void *mapped;
+} hidden;
+
+static void read_hidden(const void *source, int64_t n, int64_t row, int64_t from, int64_t to, vq_real *pixels)
+{
+  const hidden *h = source;
+  vq_norm_map(&h->norm, h->mapped, n * h->norm.pixels + row * h->w + from, to - from, pixels);
+}
+
+/* The convolution forward: whether h is made as it is read is a matter of the sizes. */
+static vq_conv_args forwards(const vq_call *c)
+{
+  vq_conv_args a = conv_sizes(c);
+  if (vq_conv_wants_read(&a))
+    a.read = read_hidden;
+  return a;
+}
+
+/* Forward: h, unless it is made as it is read; what the map reads; and what measuring and the convolution want one after the other. Backward: dh, and
+ * what the convolution and the norm want. */
 static size_t norm_act_conv_scratch(const vq_call *c, bool backward)
 {
   vq_norm norm = norm_sizes(c);
-  vq_conv_args conv = conv_sizes(c);
-  size_t of_norm = vq_norm_scratch(&norm);
-  size_t of_conv = backward ? vq_conv_dx_scratch(&conv, c->in[W]) : vq_conv_cpu_scratch(&conv);
-  return hidden_bytes(c) + (of_norm > of_conv ? of_norm : of_conv);
+  vq_conv_args conv = backward ? conv_sizes(c) : forwards(c);
+  size_t of_norm = vq_norm_scratch(&norm), mapped = backward ? 0 : aligned(vq_norm_mapped_scratch(&norm));
+  size_t of_conv = mapped + (backward ? vq_conv_dx_scratch(&conv, c->in[W]) : vq_conv_cpu_scratch(&conv));
+  return (conv.read ? 0 : hidden_bytes(c)) + (of_norm > of_conv ? of_norm : of_conv);
 }
 
 static vq_status norm_act_conv_prepare(const vq_call *c)
@@ -86,18 +110,21 @@ static vq_norm norm_of(const vq_call *c)
 
 static vq_status norm_act_conv_forward_cpu(const vq_call *c)
 {
-  vq_norm norm = norm_of(c);
-  vq_conv_args conv = conv_sizes(c);
-  vq_real *h = c->scratch;
-  void *scratch = (char *)c->scratch + hidden_bytes(c);
-  vq_norm_measure(c->device->threads, &norm, scratch);
-  vq_norm_apply(c->device->threads, &norm, h);
-  conv.x = h;
+  vq_conv_args conv = forwards(c);
+  char *scratch = (char *)c->scratch + (conv.read ? 0 : hidden_bytes(c));
+  hidden h = {norm_of(c), conv.w, scratch};
+  vq_norm_measure(c->device->threads, &h.norm, scratch);
+  if (conv.read) {
+    conv.source = &h;
+  } else {
+    vq_norm_apply(c->device->threads, &h.norm, scratch, c->scratch);
+    conv.x = c->scratch;
+  }
   conv.weight = vq_values(c->in[W]);
   conv.bias = c->in[BIAS] ? vq_values(c->in[BIAS]) : NULL;
   conv.skip = c->in[SKIP] ? vq_values(c->in[SKIP]) : NULL;
   conv.y = vq_values(c->out);
-  return vq_conv_cpu(c->device, &conv, scratch);
+  return vq_conv_cpu(c->device, &conv, scratch + aligned(vq_norm_mapped_scratch(&h.norm)));
 }
 
 static vq_status norm_act_conv_backward_cpu(const vq_call *c)

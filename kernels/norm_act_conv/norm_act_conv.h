@@ -12,7 +12,8 @@
  *   dh = conv's gradient with regard to h      dv = dh act'(v)      dx = group_norm's gradient of dv      dskip = dy
  *
  * For networks that are frozen: x and skip may want a gradient, the parameters may not. Saves mean and rstd [N,groups,2] and
- * keeps x; h and dh live in scratch. Equals F.conv2d(F.silu(F.group_norm(x, groups, g, b, eps)), w, bias, padding=k//2) +
+ * keeps x; h and dh live in scratch, and on the CPU there is no more of a large picture's h at a time than the few lines that the
+ * convolution reads (kernels/cpu/lines.h). Equals F.conv2d(F.silu(F.group_norm(x, groups, g, b, eps)), w, bias, padding=k//2) +
  * skip in PyTorch.
  */
 #ifndef VQ_KERNELS_NORM_ACT_CONV_H
