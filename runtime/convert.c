@@ -2,7 +2,9 @@
 #include "runtime/convert.h"
 
 #include "loaders/safetensors.h"
-#include "loaders/sha256.h"
+#include "loaders/xxh128.h"
+#include "runtime/model_name.h"
+#include "runtime/source_hash.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -41,11 +43,12 @@ const char *vq_known_hash(const char *name)
   return NULL;
 }
 
-/* ---- the hashes of what is converted, on a thread of their own: they take longer than all else ---- */
+/* ---- the hash of what is converted, on a thread of its own: SHA-256 takes longer than all else ---- */
 
 typedef struct hasher {
   const vq_checkpoint *file;
-  char *text; /* of each file, separated by spaces; "0..." until they are known */
+  vq_source_hash hash;
+  char *text; /* "0..." until it is known */
   vq_status status;
   char message[512]; /* a thread's own is lost with it */
   pthread_t thread;
@@ -55,26 +58,17 @@ typedef struct hasher {
 static void *hash_all(void *user)
 {
   hasher *h = user;
-  for (int i = 0; i < vq_checkpoint_files(h->file) && !h->status; i++) {
-    char hex[VQ_SHA256_HEX];
-    h->status = vq_sha256_file(vq_checkpoint_file(h->file, i, NULL), hex);
-    if (!h->status)
-      memcpy(h->text + (size_t)i * VQ_SHA256_HEX, hex, VQ_SHA256_HEX - 1);
-    else
-      snprintf(h->message, sizeof h->message, "%s", vq_error_message());
-  }
+  h->status = vq_source_hash_take(h->text, h->hash, h->file);
+  if (h->status)
+    snprintf(h->message, sizeof h->message, "%s", vq_error_message());
   return NULL;
 }
 
-static vq_status hashes_begin(hasher *h, const vq_checkpoint *file)
+static vq_status hashes_begin(hasher *h, const vq_checkpoint *file, vq_source_hash hash)
 {
-  size_t bytes = (size_t)vq_checkpoint_files(file) * VQ_SHA256_HEX;
-  *h = (hasher){.file = file, .text = malloc(bytes)};
+  *h = (hasher){.file = file, .hash = hash, .text = vq_source_hash_room(hash, file)};
   if (!h->text)
     return vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
-  for (size_t i = 0; i < bytes; i++)
-    h->text[i] = (i + 1) % VQ_SHA256_HEX ? '0' : ' ';
-  h->text[bytes - 1] = 0;
   h->apart = !pthread_create(&h->thread, NULL, hash_all, h);
   return VQ_OK;
 }
@@ -209,7 +203,16 @@ static vq_status write_all(const vq_network *net, const char *path, vq_convert_d
   return status;
 }
 
-vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, const vq_log *log)
+/* Whether there is, or may be, a SHA-256 to compare the source's with. */
+static bool has_published_hash(const vq_network *net, const char *path)
+{
+  const char *from = vq_network_path(net);
+  return vq_checkpoint_container(vq_network_checkpoint(net)) == VQ_CONTAINER_TORCHSCRIPT || /* as OpenAI's are */
+         vq_known_hash(last_part(from)) ||
+         (vq_network_kind_of(net) == VQ_NETWORK_VQGAN && (vq_model_has_list(path) || vq_model_has_list(from)));
+}
+
+vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, bool sha256, const vq_log *log)
 {
   const vq_checkpoint *file = vq_network_checkpoint(net);
   const char *pair[12];
@@ -218,17 +221,17 @@ vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype d
   size_t bytes;
   int pairs = 0;
   bool clip = vq_network_kind_of(net) == VQ_NETWORK_CLIP;
+  bool strong = sha256 || !vq_xxh128_is_there() || has_published_hash(net, path);
+  vq_source_hash hash = strong ? VQ_SOURCE_SHA256 : VQ_SOURCE_XXH128;
   vq_status status = config && name ? vq_network_whole(net) : vq_fail(VQ_ERR_MEMORY, "no memory for the settings");
   if (!status && clip)
     status = vq_network_merges(&merges, &bytes, net);
   if (!status)
-    status = hashes_begin(&h, file);
+    status = hashes_begin(&h, file, hash);
   if (!status) {
-    const char *texts[] = {"kind",          clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan",
-                           "config",        config,
-                           "name",          name,
-                           "source",        last_part(vq_network_path(net)),
-                           "source_sha256", h.text};
+    const char *kind = clip ? "clip" : vq_network_vqgan(net)->gumbel ? "gumbel" : "vqgan";
+    const char *from = last_part(vq_network_path(net)), *key = vq_source_hash_key(hash);
+    const char *texts[] = {"kind", kind, "config", config, "name", name, "source", from, key, h.text};
     for (; pairs < 5; pairs++) {
       pair[2 * pairs] = texts[2 * pairs];
       pair[2 * pairs + 1] = texts[2 * pairs + 1];

@@ -2,7 +2,8 @@
  *
  * Tensor by tensor: in memory is the largest of them, not the file. Metadata beside that of network.h:
  *   source          the name of the file that it was made from
- *   source_sha256   and that file's SHA-256 (of several files: of each, separated by spaces)
+ *   source_sha256   and that file's SHA-256, where one is known that it can be compared with,
+ *   source_xxh128   or its XXH3-128 (source_hash.h); never both
  */
 #ifndef VQ_RUNTIME_CONVERT_H
 #define VQ_RUNTIME_CONVERT_H
@@ -11,8 +12,10 @@
 
 typedef enum vq_convert_dtype { VQ_CONVERT_AS_STORED, VQ_CONVERT_F32, VQ_CONVERT_F16, VQ_CONVERT_BF16 } vq_convert_dtype;
 
-/* VQ_ERR_NETWORK: tensors are missing, or there is no vocabulary; VQ_ERR_WRITE. Then nothing is written. */
-vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, const vq_log *log);
+/* Records the source's SHA-256 if `sha256`; else only of what has OpenAI's form or a published name, of a VQGAN where there is a names.txt
+ * (model_name.h), and where the build lacks XXH3-128. VQ_ERR_NETWORK: tensors are missing, or there is no vocabulary; VQ_ERR_WRITE.
+ * Then nothing is written. */
+vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, bool sha256, const vq_log *log);
 
 /* ---- known files, by their SHA-256 ---- */
 

@@ -7,6 +7,7 @@
 #include "loaders/sha256.h"
 #include "runtime/convert.h"
 #include "runtime/perceive.h"
+#include "runtime/source_hash.h"
 #include "vqgen.h"
 
 #include <ctype.h>
@@ -58,10 +59,15 @@ static void judge_hash(vq_doctor *d, const char *check, const char *name, const 
 static void check_hashes(vq_doctor *d, const char *check, const vq_network *net)
 {
   const vq_checkpoint *file = vq_network_checkpoint(net);
-  const vq_checkpoint_value *source = vq_checkpoint_value_find(file, "source"),
-                            *hash = vq_checkpoint_value_find(file, "source_sha256");
-  if (vq_network_is_ours(net) && source && hash && source->kind == VQ_VALUE_TEXT && hash->kind == VQ_VALUE_TEXT) {
-    judge_hash(d, check, source->text, hash->text, -1);
+  const vq_checkpoint_value *source = vq_checkpoint_value_find(file, "source");
+  vq_source_hash kind;
+  const char *recorded = vq_network_is_ours(net) ? vq_source_hash_recorded(&kind, file) : NULL;
+  if (recorded && source && source->kind == VQ_VALUE_TEXT) {
+    if (kind == VQ_SOURCE_SHA256)
+      judge_hash(d, check, source->text, recorded, -1);
+    else
+      vq_doctor_say(d, check, VQ_CHECK_SKIP, "compare the SHA-256 of what it was made from (vqgen inspect --verify) with what the place that you have it from says",
+                    "made from %s: %s %s", source->text, vq_source_hash_name(kind), recorded);
     return;
   }
   for (int i = 0; i < vq_checkpoint_files(file); i++) {

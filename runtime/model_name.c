@@ -31,6 +31,12 @@ static FILE *find_list(const char *network)
   return list ? list : open_list(network, slash ? (int)(slash - network + 1) : 0, "");
 }
 
+bool vq_model_has_list(const char *network)
+{
+  FILE *list = find_list(network);
+  return list && !fclose(list);
+}
+
 /* The hash of what it was made from, or of itself. */
 static vq_status hash_of(const vq_network *net, char hex[VQ_SHA256_HEX])
 {

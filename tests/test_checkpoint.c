@@ -6,6 +6,7 @@
 #include "loaders/checkpoint.h"
 #include "loaders/safetensors.h"
 #include "loaders/sha256.h"
+#include "loaders/xxh128.h"
 
 #include <jansson.h>
 
@@ -283,4 +284,64 @@ Test(checkpoint, sha256_of_a_file)
     skip_test("no sha256sum: not compared");
   cr_expect_str_eq(hex, theirs);
   expect_error(vq_sha256_file(in_scratch("none"), hex), VQ_ERR_FILE, "none");
+}
+
+/* ---- XXH3-128 ---- */
+
+/* By Python's xxhash 0.8.4, at the lengths where the function takes another way, and about the block that is read at a time. */
+Test(checkpoint, xxh128_of_python)
+{
+  static const struct {
+    size_t bytes;
+    const char *hash;
+  } known[] = {
+      {1, "a6cd5e9392000f6ac44bdff4074eecdb"},      {3, "f21da334f2869f1beb5d658bb22f286b"},
+      {4, "02bcd88141b236e81a1bbef6cc144a75"},      {8, "b9294eb533e669c7c819d75bc4dbfb34"},
+      {9, "4b25a756ef53e944f2353ea3c4cb81d6"},      {16, "a8075b5d1800fbea1d9b37dc2c15579b"},
+      {17, "1f5a02746056b673aabe63e38d07b8d9"},     {128, "ae7cb0a73c4faafa8ce64a8cab71ba09"},
+      {129, "5ea024707f101f99e6f71e7b0d8d5cf9"},    {240, "66ee7057f6ce5e49b93f7730465ad09c"},
+      {241, "cbe61049dced72d5f56317f96d46b5b0"},    {1024, "3a4018bc7058c557fe3cd84c9e97a5ad"},
+      {262143, "daa4f2e30175f9ee69d4b97a1bf4ac84"}, {262144, "91811e855f4b3d16a9a178d3950e3f2b"},
+      {262145, "12b5733db08d4a3e7eba9e15cf97263a"}, {786439, "3cea8febacd1b9cba04f2f53e783e305"},
+  };
+  static uint8_t data[786439];
+  char hex[VQ_XXH128_HEX];
+  if (!vq_xxh128_is_there())
+    skip_test("no libxxhash");
+  for (size_t i = 0; i < sizeof data; i++)
+    data[i] = (uint8_t)(i * i >> 3);
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    put_file(in_scratch("data"), data, known[i].bytes);
+    expect_ok(vq_xxh128_file(in_scratch("data"), hex));
+    cr_expect_str_eq(hex, known[i].hash, "%zu bytes: %s", known[i].bytes, hex);
+  }
+  expect_error(vq_xxh128_file(in_scratch("none"), hex), VQ_ERR_FILE, "none");
+}
+
+/* One bit, in the first, some or the last byte of each block that is read. */
+Test(checkpoint, every_part_of_a_file_is_hashed)
+{
+  enum { BLOCK = 256 << 10, BYTES = 3 * BLOCK + 5 };
+  static uint8_t data[BYTES];
+  char hex[VQ_SHA256_HEX], whole[2][VQ_SHA256_HEX];
+  vq_status (*const take[2])(const char *path, char *hex) = {vq_sha256_file, vq_xxh128_file};
+  const int hashes = vq_xxh128_is_there() ? 2 : 1;
+  for (size_t i = 0; i < BYTES; i++)
+    data[i] = (uint8_t)vq_rng_bits(2, VQ_RNG_WEIGHTS, 0, (uint64_t)i);
+  put_file(in_scratch("data"), data, BYTES);
+  for (int h = 0; h < hashes; h++)
+    expect_ok(take[h](in_scratch("data"), whole[h]));
+  for (size_t block = 0; block * BLOCK < BYTES; block++) {
+    const size_t first = block * BLOCK, last = first + BLOCK < BYTES ? first + BLOCK - 1 : BYTES - 1;
+    const size_t at[] = {first, first + (last - first) / 3, last};
+    for (int i = 0; i < 3; i++) {
+      data[at[i]] ^= (uint8_t)(1 << i);
+      put_file(in_scratch("data"), data, BYTES);
+      data[at[i]] ^= (uint8_t)(1 << i);
+      for (int h = 0; h < hashes; h++) {
+        expect_ok(take[h](in_scratch("data"), hex));
+        cr_expect_str_neq(hex, whole[h], "byte %zu is not in hash %d", at[i], h);
+      }
+    }
+  }
 }

@@ -5,6 +5,7 @@
 
 #include "loaders/safetensors.h"
 #include "loaders/vocabulary.h"
+#include "loaders/xxh128.h"
 #include "runtime/compute.h"
 #include "runtime/convert.h"
 #include "runtime/find_network.h"
@@ -87,7 +88,7 @@ Test(layouts, compute_what_their_libraries_do, .init = scratch_create, .fini = s
     expect_features(p->path, before, json_object_get(expected, "image"));
     expect_features(p->path, before + width, json_object_get(expected, "text"));
     /* Converted: the same bits, and nothing else is needed. */
-    cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, NULL), "%s", vq_error_message());
+    cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, false, NULL), "%s", vq_error_message());
     cr_assert(!vq_network_open(&converted, file, VQ_NETWORK_CLIP, NULL), "%s", vq_error_message());
     after = features_of(converted, expected);
     cr_expect(vq_network_is_ours(converted) && !memcmp(before, after, 2 * (size_t)width * sizeof *after), "%s", p->path);
@@ -158,7 +159,7 @@ Test(layouts, a_first_stage_decodes_and_encodes, .init = scratch_create, .fini =
 #endif
   cr_expect(!vq_network_layout(net)->superfluous_count, "the discriminator is known");
   expect_round_trip(net, expected);
-  cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, NULL), "%s", vq_error_message());
+  cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, false, NULL), "%s", vq_error_message());
   vq_network_close(net);
   cr_assert(!vq_network_open(&net, file, VQ_NETWORK_VQGAN, NULL), "%s", vq_error_message());
   expect_round_trip(net, expected);
@@ -315,6 +316,74 @@ Test(layouts, what_it_was_made_from_is_verified, .init = scratch_create, .fini =
   s = TOOL("inspect", "made.safetensors", "--source", shards);
   cr_expect(s.status == 2 && strstr(s.err, "--verify"), "%d %s", s.status, s.err);
   forget(&s);
+}
+
+/* Which hash: SHA-256 where there is one to compare with, or where it is asked for; never both. */
+Test(layouts, a_source_is_remembered_by_one_hash, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char tiny[] = REFERENCE "vqgan_tiny.safetensors";
+  const char *plain = vq_xxh128_is_there() ? "XXH3-128" : "SHA-256";
+  const struct {
+    const char *source, *option, *hash;
+    bool list; /* there is a names.txt */
+  } cases[] = {
+      {tiny, "--dtype=stored", plain, false},
+      {tiny, "--sha256", "SHA-256", false},
+      {tiny, "--dtype=stored", "SHA-256", true},
+      {LAYOUTS "hugging_face", "--dtype=stored", plain, true},
+      {LAYOUTS "hugging_face", "--sha256", "SHA-256", true},
+      {LAYOUTS "openai/small.pt", "--dtype=stored", "SHA-256", false},
+  };
+  unsetenv("VQGEN_MODELS");
+  setenv("XDG_DATA_HOME", in_scratch("none"), 1);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    if (cases[i].list)
+      put_file(in_scratch("names.txt"), "\n", 1);
+    else
+      remove(in_scratch("names.txt"));
+    said s = TOOL_OK("convert", cases[i].source, cases[i].option, "--vocab", MERGES, "-o", "made.safetensors");
+    forget(&s);
+    s = TOOL_OK("inspect", "made.safetensors", "--verify", "--source", cases[i].source);
+    const char *made_from = strstr(s.out, "made from");
+    cr_assert(made_from, "%s", s.out);
+    cr_expect(strstr(made_from, cases[i].hash), "case %zu: %s", i, made_from);
+    cr_expect(!strstr(made_from, strcmp(cases[i].hash, "SHA-256") ? "SHA-256 " : "XXH3-128 "), "case %zu: %s", i,
+              made_from);
+    cr_expect(strstr(made_from, "right: "), "case %zu: %s", i, made_from);
+    forget(&s);
+  }
+}
+
+/* A bit that is another, also where the conversion reads nothing: in the transformer that is left out, between entries. */
+Test(layouts, a_changed_byte_of_the_source_is_found, .init = scratch_create, .fini = scratch_remove)
+{
+  static const char *const options[] = {"--dtype=stored", "--sha256"};
+  size_t bytes;
+  uint8_t *data = get_file(LAYOUTS "taming/coco.ckpt", &bytes);
+  unsetenv("VQGEN_MODELS");
+  setenv("XDG_DATA_HOME", in_scratch("none"), 1);
+  for (int i = 0; i < 2; i++) {
+    put_file(in_scratch("coco.ckpt"), data, bytes);
+    said s = TOOL_OK("convert", "coco.ckpt", "--config", LAYOUTS "taming/coco.yaml", options[i], "-o",
+                     "made.safetensors");
+    forget(&s);
+    s = TOOL_OK("inspect", "made.safetensors", "--verify");
+    cr_expect(strstr(s.out, "right: "), "%s", s.out);
+    forget(&s);
+    int wrong = 0;
+    for (size_t part = 0; part < 24; part++) {
+      const size_t at = part < 23 ? bytes * part / 23 + part % 5 : bytes - 1;
+      data[at] ^= 4;
+      put_file(in_scratch("coco.ckpt"), data, bytes);
+      data[at] ^= 4;
+      s = TOOL("inspect", "made.safetensors", "--verify"); /* 1 as well where it is no checkpoint any more */
+      cr_expect(s.status == 1 && !strstr(s.out, "right: "), "byte %zu: %d %s%s", at, s.status, s.out, s.err);
+      wrong += strstr(s.out, "wrong: ") != NULL;
+      forget(&s);
+    }
+    cr_expect(wrong > 12, "%d", wrong);
+  }
+  free(data);
 }
 
 /* ---- what does not fit ---- */

@@ -53,6 +53,7 @@ build|libjpeg|library libjpeg jpeglib.h|libjpeg-dev|libjpeg-turbo-devel|libjpeg-
 build|libwebp|library libwebp webp/decode.h|libwebp-dev|libwebp-devel|libwebp|webp
 build|expat|library expat expat.h|libexpat1-dev|expat-devel|expat|expat
 build|libyaml|library yaml-0.1 yaml.h|libyaml-dev|libyaml-devel|libyaml|libyaml
+build|xxHash|library libxxhash xxhash.h|libxxhash-dev|xxhash-devel|xxhash|xxhash
 test|Criterion|library criterion criterion/criterion.h|libcriterion-dev|criterion-devel|criterion|criterion
 test|oneDNN|library dnnl dnnl.h|libdnnl-dev|onednn-devel|onednn|onednn
 test|C++|command g++ c++|g++|gcc-c++|gcc|gcc

@@ -11,6 +11,7 @@ typedef struct convert_options {
   network_options network;
   const char *output;
   int dtype;
+  bool sha256;
 } convert_options;
 
 static vq_status convert(const convert_options *o, const char *from)
@@ -34,7 +35,7 @@ static vq_status convert(const convert_options *o, const char *from)
   for (int i = 0; i < layout->superfluous_count && i < 8; i++)
     vq_log_warning(&tool_log, "%s is not known, and left out%s", vq_checkpoint_at(file, layout->superfluous[i])->name,
                    i == 7 ? ", as more are" : "");
-  status = vq_convert(net, o->output, (vq_convert_dtype)o->dtype, &tool_log);
+  status = vq_convert(net, o->output, (vq_convert_dtype)o->dtype, o->sha256, &tool_log);
   vq_network_close(net);
   if (!status)
     printf("%s\n", o->output);
@@ -75,6 +76,9 @@ static int run(const command *c, int argc, char **argv)
       OPTION_CONFIG(&o.network),
       OPTION_VOCAB(&o.network),
       {0, "dtype", "stored|f32|f16|bf16", set_choice, &o.dtype, "how numbers are kept in the file", "stored"},
+      {0, "sha256", NULL, set_flag, &o.sha256,
+       "remember FILE by its SHA-256, to compare with where you have it from; takes longer than all else. Else that is done of OpenAI's, and others are "
+       "remembered by XXH3-128"},
   };
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
     return status;

@@ -3,6 +3,7 @@
 #include "loaders/sha256.h"
 #include "runtime/convert.h"
 #include "runtime/find_network.h"
+#include "runtime/source_hash.h"
 #include "tools/vqgen/tool.h"
 
 #include <jansson.h>
@@ -55,34 +56,28 @@ static json_t *tensors_of(const vq_checkpoint *file)
   return all;
 }
 
-/* The hashes of a checkpoint's files as `convert` records them, separated by spaces; the caller frees it. */
-static vq_status hashes_of(char **out, const char *path)
+/* The hash of a checkpoint as `convert` records it; the caller frees it. */
+static vq_status hash_of(char **out, vq_source_hash hash, const char *path)
 {
   vq_checkpoint *file;
   *out = NULL;
   VQ_TRY(vq_checkpoint_open(&file, path));
-  size_t count = (size_t)vq_checkpoint_files(file);
-  char *all = calloc(count, VQ_SHA256_HEX);
-  vq_status status = all ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
-  for (size_t i = 0; i < count && !status; i++) {
-    status = vq_sha256_file(vq_checkpoint_file(file, (int)i, NULL), all + i * VQ_SHA256_HEX);
-    if (i + 1 < count)
-      all[(i + 1) * VQ_SHA256_HEX - 1] = ' ';
-  }
+  char *text = vq_source_hash_room(hash, file);
+  vq_status status = text ? vq_source_hash_take(text, hash, file) : vq_fail(VQ_ERR_MEMORY, "no memory for hashes");
   vq_checkpoint_close(file);
   if (status)
-    free(all);
+    free(text);
   else
-    *out = all;
+    *out = text;
   return status;
 }
 
 /* Whether the file that is named, or lies beside the converted one under the recorded name, is what that was made from. */
-static vq_status check_source(json_t *d, const inspect_options *o, const char *path)
+static vq_status check_source(json_t *d, const inspect_options *o, vq_source_hash hash, const char *path)
 {
   const char *name = text_of(d, "source"), *slash = strrchr(path, '/');
   size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
-  char *beside = malloc(folder + strlen(name) + 1), *hashes;
+  char *beside = malloc(folder + strlen(name) + 1), *found;
   if (!beside)
     return vq_fail(VQ_ERR_MEMORY, "no memory for a path");
   memcpy(beside, path, folder);
@@ -90,11 +85,11 @@ static vq_status check_source(json_t *d, const inspect_options *o, const char *p
   const char *source = o->source ? o->source : beside;
   vq_status status = VQ_OK;
   if (o->source || (strcmp(beside, path) && !access(beside, R_OK))) {
-    status = hashes_of(&hashes, source);
+    status = hash_of(&found, hash, source);
     if (!status) {
-      bool same = !strcmp(hashes, text_of(d, "source_sha256"));
+      bool same = !strcmp(found, text_of(d, vq_source_hash_key(hash)));
       json_object_set_new(d, "source_check", json_sprintf(same ? "right: %s is what it was made from" : "wrong: %s is another file", source));
-      free(hashes);
+      free(found);
     }
   }
   free(beside);
@@ -158,15 +153,18 @@ static vq_status describe(json_t **out, const inspect_options *o, const char *pa
   json_object_set_new(d, "missing", vq_network_whole(net) ? json_string(vq_error_message()) : json_string(""));
   if (clip)
     json_object_set_new(d, "vocabulary", vq_network_merges(&merges, &bytes, net) ? json_string(vq_error_message()) : json_string(""));
-  static const char *const recorded[] = {"source", "source_sha256"};
-  for (int i = 0; i < 2; i++) {
-    const vq_checkpoint_value *value = vq_checkpoint_value_find(vq_network_checkpoint(net), recorded[i]);
-    if (vq_network_is_ours(net) && value && value->kind == VQ_VALUE_TEXT)
-      json_object_set_new(d, recorded[i], json_string(value->text));
-  }
-  if (o->verify && json_object_get(d, "source_sha256")) {
-    json_object_set_new(d, "source_verdict", json_string(verdict(text_of(d, "source"), text_of(d, "source_sha256"))));
-    status = check_source(d, o, path);
+  const vq_checkpoint_value *source = vq_checkpoint_value_find(vq_network_checkpoint(net), "source");
+  vq_source_hash hash = VQ_SOURCE_SHA256;
+  const char *recorded = vq_network_is_ours(net) ? vq_source_hash_recorded(&hash, vq_network_checkpoint(net)) : NULL;
+  if (vq_network_is_ours(net) && source && source->kind == VQ_VALUE_TEXT)
+    json_object_set_new(d, "source", json_string(source->text));
+  if (recorded)
+    json_object_set_new(d, vq_source_hash_key(hash), json_string(recorded));
+  if (o->verify && recorded) {
+    json_object_set_new(d, "source_verdict",
+                        json_string(hash == VQ_SOURCE_SHA256 ? verdict(text_of(d, "source"), recorded)
+                                                             : "no SHA-256: whether it was as published cannot be told"));
+    status = check_source(d, o, hash, path);
   } else if (o->source) {
     status = vq_fail(VQ_ERR_ARGUMENT, "--source is for a converted file and with --verify");
   }
@@ -226,7 +224,10 @@ static void print(const json_t *d, const vq_checkpoint *file)
     if (json_object_get(d, "vocabulary"))
       printf("%-12s %s\n", "vocabulary", *text_of(d, "vocabulary") ? text_of(d, "vocabulary") : "there");
     if (*text_of(d, "source"))
-      printf("%-12s %s\n%-12s %s\n", "made from", text_of(d, "source"), "", text_of(d, "source_sha256"));
+      printf("%-12s %s\n", "made from", text_of(d, "source"));
+    for (int i = 0; i < VQ_SOURCE_HASHES; i++)
+      if (*text_of(d, vq_source_hash_key((vq_source_hash)i)))
+        printf("%-12s %s %s\n", "", vq_source_hash_name((vq_source_hash)i), text_of(d, vq_source_hash_key((vq_source_hash)i)));
     if (*text_of(d, "source_verdict"))
       printf("%-12s %s\n", "", text_of(d, "source_verdict"));
     if (*text_of(d, "source_check"))
@@ -260,7 +261,7 @@ static vq_status inspect(const inspect_options *o, const char *name)
   for (size_t i = 0; !status && i < json_array_size(json_object_get(found, "files")); i++)
     wrong |= !strncmp(text_of(json_array_get(json_object_get(found, "files"), i), "verdict"), "wrong", 5);
   if (wrong)
-    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256, or that of what it was made from, is not the published or the recorded one", path);
+    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256, or the hash of what it was made from, is not the published or the recorded one", path);
   vq_checkpoint_close(file);
   json_decref(found);
   free(path);
@@ -276,7 +277,7 @@ static int run(const command *c, int argc, char **argv)
       {0, "tensors", NULL, set_flag, &o.tensors, "every tensor: type, shape, name"},
       {0, "json", NULL, set_flag, &o.json, "as JSON"},
       {0, "verify", NULL, set_flag, &o.verify,
-       "compare the file's SHA-256 with the published one, if that is known, and of a converted file the recorded one with what it was made from, if "
+       "compare the file's SHA-256 with the published one, if that is known, and of a converted file the recorded hash with what it was made from, if "
        "that is there"},
       {0, "source", "FILE", set_text, &o.source, "what a converted file was made from", "beside it"},
       OPTION_CONFIG(&o.network),
