@@ -26,6 +26,13 @@ static const shape shapes[] = {
     {1, 5, 7, 272, 496, 1, 1, 5, 7, .bias = true, .skip = true, .m = 2},
     {1, 3, 2, 496, 272, 1, 1, 6, 4, .upsample = true, .m = 2},
     {1, 6, 4, 272, 496, 1, 1, 6, 4, .halve = true, .turned = true, .m = 2},
+    {1, 1, 1, 16, 16, 1, 1, 2, 2, .upsample = true, .skip = true, .m = 4},
+    {1, 2, 2, 16, 16, 1, 1, 2, 2, .halve = true, .turned = true, .m = 4},
+    {3, 23, 33, 16, 48, 1, 1, 46, 66, .upsample = true, .bias = true, .skip = true, .m = 4},
+    {3, 46, 66, 48, 16, 1, 1, 46, 66, .halve = true, .turned = true, .m = 4},
+    {1, 46, 34, 16, 16, 1, 1, 92, 68, .upsample = true, .add = true, .m = 4},
+    {2, 5, 3, 272, 496, 1, 1, 10, 6, .upsample = true, .bias = true, .skip = true, .m = 2},
+    {2, 10, 6, 496, 272, 1, 1, 10, 6, .halve = true, .turned = true, .add = true, .m = 2},
 };
 
 static vq_real *draw(int64_t count, uint32_t which)
@@ -63,7 +70,8 @@ static double error_of(const shape *s, vq_device *device)
   int64_t high = s->oh / half, wide = s->ow / half, count = s->n * high * wide * s->co;
   vq_real *x = draw(s->n * s->h * s->w * s->ci, 1), *w = draw(9 * s->ci * s->co, 2), *bias = draw(s->co, 3);
   vq_real *skip = draw(count, 4), *y = draw(count, 5), *was = malloc((size_t)count * sizeof *was);
-  vq_real *form = malloc(vq_winograd_bytes(s->co, s->ci));
+  bool repeated = s->upsample || s->halve;
+  vq_real *form = malloc(repeated ? vq_winograd_repeated_bytes(s->co, s->ci) : vq_winograd_bytes(s->co, s->ci));
   vq_conv_args a = {.n = s->n, .h = s->h, .w = s->w, .ci = s->ci, .kh = 3, .kw = 3, .co = s->co, .stride = 1, .top = s->top,
                     .left = s->left, .oh = s->oh, .ow = s->ow, .upsample = s->upsample, .x = x, .form = form,
                     .bias = s->bias ? bias : NULL, .skip = s->skip ? skip : NULL, .add = s->add, .halve = s->halve, .y = y};
@@ -71,7 +79,10 @@ static double error_of(const shape *s, vq_device *device)
   double off = 0, square = 0;
   cr_assert(was && form && scratch);
   memcpy(was, y, (size_t)count * sizeof *was);
-  vq_winograd_prepare(device->threads, w, s->turned, s->co, s->ci, form);
+  if (repeated)
+    vq_winograd_prepare_repeated(device->threads, w, s->turned, s->co, s->ci, form);
+  else
+    vq_winograd_prepare(device->threads, w, s->turned, s->co, s->ci, form);
   vq_winograd_conv(device, &a, scratch);
   for (int64_t i = 0; i < count; i++) {
     int64_t o = i % s->co, q = i / s->co % wide, r = i / s->co / wide % high, n = i / s->co / wide / high;
@@ -96,6 +107,7 @@ Test(winograd, is_the_convolution)
     const shape *s = &shapes[i];
     double error = error_of(s, device), most = s->m == 4 ? 3e-6 : 1e-6;
     cr_expect(vq_winograd_fits(s->co, s->ci) && vq_winograd_bytes(s->co, s->ci) == (size_t)((s->m + 2) * (s->m + 2) * s->co * s->ci) * 4);
+    cr_expect(vq_winograd_repeated_bytes(s->co, s->ci) == (size_t)(4 * (s->m + 1) * (s->m + 1) * s->co * s->ci) * 4);
     cr_expect(error <= most, "shape %zu: a relative error of %.2e", i, error);
   }
   vq_device_free(device);

@@ -23,8 +23,8 @@ typedef struct vq_conv_args {
   int64_t oh, ow;    /* y [n,oh,ow,co] */
   bool upsample;
   const vq_real *x, *weight;
-  vq_conv_read
-      read; /* not NULL: there is no x, it is made as it is read, by read(source, ...); without `upsample` and `halve` */
+  /* Not NULL: there is no x, it is made as it is read, by read(source, ...). Without `upsample` and `halve`. */
+  vq_conv_read read;
   const void *source;
   /* Forms of the weight in whose place one computes; NULL: none. */
   const vq_real *form;        /* for vq_winograd_conv: kernels/cpu/winograd.h */
@@ -32,8 +32,7 @@ typedef struct vq_conv_args {
   const uint16_t *filtered;   /* of BF16, for vq_winograd_bf16_conv: kernels/cpu/winograd.h */
   const vq_real *bias, *skip; /* NULL: none */
   bool add;                   /* y is added to; then bias and skip are NULL */
-  bool
-      halve; /* y [n,oh/2,ow/2,co] gets the sums of 2x2 pixels, the way back through `upsample`; only with a form */
+  bool halve; /* y [n,oh/2,ow/2,co] gets the sums of 2x2 pixels: back through `upsample`; only with a form */
   vq_real *y;
 } vq_conv_args;
 

@@ -5,6 +5,7 @@
 #include "kernels/check.h"
 #include "kernels/conv/gradients.h"
 #include "kernels/cpu/bf16.h"
+#include "kernels/cpu/winograd.h"
 
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ static vq_conv_args forwards(const vq_call *c)
   return a;
 }
 
-/* dx with a form: the gradient of the convolution, whose 2x2 pixels are added up as they are written. */
+/* dx with a form: the gradient of the convolution, and of the repeating. */
 static vq_conv_args backwards_by_winograd(const vq_call *c)
 {
   vq_conv_args a = forwards(c);
@@ -169,6 +170,19 @@ static vq_status prepare_bf16(vq_device *device, vq_tensor *w, int which)
   return VQ_OK;
 }
 
+static vq_status prepare_winograd(vq_device *device, vq_tensor *w, int which)
+{
+  int64_t O = w->dim[0], I = w->dim[3];
+  VQ_TRY(vq_weights_take(device, vq_winograd_repeated_bytes(O, I), &w->prepared[which]));
+  if (device->plan)
+    return VQ_OK;
+  if (which == VQ_FORWARD)
+    vq_winograd_prepare_repeated(device->threads, vq_values(w), false, O, I, w->prepared[which]);
+  else
+    vq_winograd_prepare_repeated(device->threads, vq_values(w), true, I, O, w->prepared[which]);
+  return VQ_OK;
+}
+
 static vq_status upsample_conv_prepare(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
@@ -177,9 +191,14 @@ static vq_status upsample_conv_prepare(const vq_call *c)
       VQ_TRY(prepare_bf16(c->device, w, VQ_FORWARD));
     return c->in[X]->wants && !w->prepared[VQ_BACKWARD] ? prepare_bf16(c->device, w, VQ_BACKWARD) : VQ_OK;
   }
-  if (vq_conv_by_winograd(w, 1))
-    return vq_conv_prepare(c, X, W, 1);
-  if (!c->in[X]->wants || !w->weight || w->prepared[VQ_BACKWARD])
+  if (!w->weight || w->wants)
+    return VQ_OK;
+  if (vq_conv_by_winograd(w, 1)) {
+    if (!w->prepared[VQ_FORWARD])
+      VQ_TRY(prepare_winograd(c->device, w, VQ_FORWARD));
+    return c->in[X]->wants && !w->prepared[VQ_BACKWARD] ? prepare_winograd(c->device, w, VQ_BACKWARD) : VQ_OK;
+  }
+  if (!c->in[X]->wants || w->prepared[VQ_BACKWARD])
     return VQ_OK;
   VQ_TRY(vq_weights_take(c->device, spread_bytes(w), &w->prepared[VQ_BACKWARD]));
   if (!c->device->plan)

@@ -14,7 +14,7 @@
  *
  * which has 16 products where the convolution and the sum over four pixels would have 36. For networks that are frozen: x may want a
  * gradient, the parameters may not. Keeps nothing; frozen weights are kept spread [I,4,4,O], once,
- * or, where Winograd's filtering fits them, in its forms (kernels/conv/gradients.h). Equals
+ * or, where Winograd's filtering fits them, in its forms of four 2x2 convolutions, both ways (kernels/cpu/winograd.h). Equals
  * F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), w, b, padding=1) in PyTorch.
  */
 #ifndef VQ_KERNELS_UPSAMPLE_CONV_H
