@@ -40,6 +40,13 @@ static vq_tensor *attention_added(vq_tape *t, vq_tensor *const *in)
   return vq_mul(t, vq_attention(t, in[0], 2, true), vq_attention(t, in[0], 1, false));
 }
 
+/* A sequence of a batch of 200, which fills a card: each of its heads is one block's, not many's that meet. */
+static vq_tensor *attention_of_batch(vq_tape *t, vq_tensor *const *in)
+{
+  vq_tape_batch(t, 1, 200);
+  return vq_attention(t, in[0], 1, false);
+}
+
 /* Twelve heads of width 1: more scores than the scratch holds. */
 static vq_tensor *attention_of_many(vq_tape *t, vq_tensor *const *in)
 {
@@ -167,6 +174,7 @@ const vq_case vq_cases_clip[] = {
     {"attention, a wide head, causal", &vq_op_attention, attention1_causal, {LEAF(1, 70, 360)}, NULL, TILES},
     {"attention, a head of 512 columns", &vq_op_attention, attention1, {LEAF(1, 70, 1536)}, NULL, TILES},
     {"attention, a head of 264 columns, causal", &vq_op_attention, attention1_causal, {LEAF(1, 53, 792)}, NULL, TILES},
+    {"attention, a wide head of a batch", &vq_op_attention, attention_of_batch, {LEAF(1, 70, 408)}, NULL, TILES},
     {"attention, heads of 136 columns", &vq_op_attention, attention2, {LEAF(2, 33, 816)}, NULL, TILES},
     {"attention, tiles, added to", &vq_op_attention, attention_twice, {LEAF(1, 9, 96)}},
     {"attention, added to", &vq_op_attention, attention_added, {LEAF(2, 5, 12)}},

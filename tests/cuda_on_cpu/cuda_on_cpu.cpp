@@ -31,10 +31,21 @@ const unsigned char POISON = 0xff;
 
 enum State { READY, AT_BARRIER, TOGETHER, DONE };
 
+/* Done when it is asked for, when it is waited for, or at any time between: a kernel that waits too late sees what was there before, one
+ * that asks too early takes it from who still reads it. In order, all are late; else the half of them. */
 struct Copy {
   void *to;
   const void *from;
-  bool there;
+  bool there, done;
+
+  void now()
+  {
+    if (there)
+      memcpy(to, from, 16);
+    else
+      memset(to, 0, 16);
+    done = true;
+  }
 };
 
 struct Thread {
@@ -72,6 +83,28 @@ std::unique_ptr<Meeting> of_block;
 std::vector<Meeting> of_warp;
 unsigned long long begun, ended; /* the same for a launch and its blocks */
 
+/* $CUDA_ON_CPU_WITHOUT, looked at once. */
+struct Without {
+  std::string file;
+  int line = 0;
+
+  Without()
+  {
+    const char *text = getenv("CUDA_ON_CPU_WITHOUT"), *colon = text ? strrchr(text, ':') : nullptr;
+    if (colon) {
+      file.assign(text, colon);
+      line = atoi(colon + 1);
+    }
+  }
+  bool is(const Site &site) const
+  {
+    if (site.line != line)
+      return false;
+    size_t length = strlen(site.file);
+    return length >= file.size() && site.file + length - file.size() == file;
+  }
+} without;
+
 const std::function<void()> *kernel;
 std::mt19937 random_words(1);
 
@@ -103,7 +136,7 @@ void make_ready(unsigned from, unsigned to)
     if (schedule == WARP_GREEDY) /* before the other warps, in order */
       ready.insert(ready.begin() + (i - from), i);
     else if (schedule == REVERSED)
-      ready.push_back(to - 1 - (i - from));
+      ready.insert(ready.begin() + (i - from), to - 1 - (i - from));
     else
       ready.push_back(i);
   }
@@ -255,12 +288,20 @@ int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body
   return fault.empty() ? cudaSuccess : cudaErrorLaunchFailure;
 }
 
-void barrier(int line)
+void barrier(Site site)
 {
+  if (without.is(site))
+    return;
   unsigned long long *place = &of_block->place[of_block->turn];
   leave(place);
-  wait(AT_BARRIER, line);
+  wait(AT_BARRIER, site.line);
   arrive(place);
+}
+
+void warp_barrier(Site site)
+{
+  if (!without.is(site))
+    together(nullptr, nullptr, site.line);
 }
 
 unsigned lane()
@@ -419,7 +460,10 @@ void copy_async(void *to, const void *from, bool there)
   Unseen unseen;
   if (reinterpret_cast<uintptr_t>(to) % 16 || (there && reinterpret_cast<uintptr_t>(from) % 16))
     fault = "an asynchronous copy that is not at a multiple of 16 bytes";
-  pool[current]->copies.push_back({to, from, there});
+  Copy copy = {to, from, there, false};
+  if (schedule != IN_ORDER && random_words() % 2)
+    copy.now();
+  pool[current]->copies.push_back(copy);
 }
 
 void copy_commit()
@@ -430,19 +474,18 @@ void copy_commit()
   t.copies.clear();
 }
 
-void copy_wait(int later)
+void copy_wait(int later, Site site)
 {
   Thread &t = *pool[current];
+  later += without.is(site); /* for one group fewer, which is harder to see than for none */
   for (; t.groups.size() > (size_t)later;) {
-    for (const Copy &c : t.groups.front()) {
+    for (Copy &c : t.groups.front()) {
       if (c.there)
         reads16(c.from);
       writes16(c.to);
       Unseen unseen;
-      if (c.there)
-        memcpy(c.to, c.from, 16);
-      else
-        memset(c.to, 0, 16);
+      if (!c.done)
+        c.now();
     }
     Unseen unseen;
     t.groups.pop_front();

@@ -1,7 +1,7 @@
 /* cuda_on_cpu.h -- CUDA's words for a host compiler: a fiber for each CUDA thread, one block after the other.
  *
  * What is here is what kernels/ uses: indices, barriers, shuffles, the tensor cores' product, matrix loads, asynchronous copies (done
- * as late as CUDA may do them: when their group is waited for), integer atomics, and the few calls of the runtime that the backend
+ * as late as CUDA may do them, when their group is waited for, or earlier), integer atomics, and the few calls of the runtime that the backend
  * makes. Streams are no more than names: everything is done when it is called. */
 #ifndef VQ_TESTS_CUDA_ON_CPU_H
 #define VQ_TESTS_CUDA_ON_CPU_H
@@ -26,7 +26,8 @@ struct dim3 {
 namespace cuda_on_cpu
 {
 
-/* Which thread of a block goes on next, where more than one could. */
+/* Which thread of a block goes on next, where more than one could. In order, all go on by turns; shuffled, anyone. Else a warp goes on as far
+ * as it can before another does: WARP_GREEDY the first, REVERSED the last. So whichever of two warps must not be first, is. */
 enum Schedule { IN_ORDER, REVERSED, SHUFFLED, WARP_GREEDY, SCHEDULES };
 extern Schedule schedule;
 
@@ -51,7 +52,14 @@ template <class... P, class... A> int start(dim3 grid, dim3 size, size_t bytes, 
   return queue([=] { return launch(grid, size, bytes, [&] { std::apply(kernel, parameters); }); });
 }
 
-void barrier(int line);
+/* Where in a kernel threads wait for something. Nobody does at the one that $CUDA_ON_CPU_WITHOUT names, FILE:LINE: mutate_barriers.py. */
+struct Site {
+  const char *file;
+  int line;
+};
+
+void barrier(Site site);
+void warp_barrier(Site site);
 unsigned lane();
 
 /* An array of the block's in shared memory; `site` tells it from the others. */
@@ -83,7 +91,7 @@ void mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], int line);
 void load_matrices(uint32_t out[4], const void *row, bool transposed, int line);
 void copy_async(void *to, const void *from, bool there);
 void copy_commit();
-void copy_wait(int later);
+void copy_wait(int later, Site site);
 
 } // namespace cuda_on_cpu
 
@@ -99,8 +107,8 @@ void copy_wait(int later);
 #define blockDim  cuda_on_cpu::threads
 #define gridDim   cuda_on_cpu::blocks
 
-#define __syncthreads()                cuda_on_cpu::barrier(__LINE__)
-#define __syncwarp()                   cuda_on_cpu::together(nullptr, nullptr, __LINE__)
+#define __syncthreads()                cuda_on_cpu::barrier({__FILE__, __LINE__})
+#define __syncwarp()                   cuda_on_cpu::warp_barrier({__FILE__, __LINE__})
 #define __shfl_sync(mask, value, from) ((void)(mask), cuda_on_cpu::shuffle_from(value, (unsigned)(from), __LINE__))
 #define __shfl_xor_sync(mask, value, bits) \
   ((void)(mask), cuda_on_cpu::shuffle_from(value, cuda_on_cpu::lane() ^ (unsigned)(bits), __LINE__))
@@ -123,9 +131,10 @@ void copy_wait(int later);
 #define vq_load_matrices_transposed(out, row) cuda_on_cpu::load_matrices(out, row, true, __LINE__)
 #define vq_copy_async(to, from, there)        cuda_on_cpu::copy_async(to, from, there)
 #define vq_copy_commit()                      cuda_on_cpu::copy_commit()
-template <int LATER> static inline void vq_copy_wait()
+template <int LATER>
+static inline void vq_copy_wait(const char *file = __builtin_FILE(), int line = __builtin_LINE())
 {
-  cuda_on_cpu::copy_wait(LATER);
+  cuda_on_cpu::copy_wait(LATER, {file, line});
 }
 
 /* ---- arithmetic ---- */
