@@ -129,8 +129,7 @@ __global__ void __launch_bounds__(THREADS, 4) forward_kernel(T *y, float *lse, c
       if (r < p.rows)
         P[r * s.tokens + t] = seen(s, p.first + r, t) ? sum[r] * s.scale : -INFINITY;
   }
-  __syncthreads();
-  for (int r = 0; r < p.rows; r++) {
+  for (int r = 0; r < p.rows; r++) { /* each thread reads what it has written */
     float largest = -INFINITY, sum = 0, *row = P + r * s.tokens;
     for (int64_t t = threadIdx.x; t < s.tokens; t += THREADS)
       largest = fmaxf(largest, row[t]);
