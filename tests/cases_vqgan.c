@@ -409,6 +409,7 @@ const vq_case vq_cases_vqgan[] = {
     {"quantise, nearest", &vq_op_quantise, quantise_nearest, {LEAF(1, 5, 5, 4), FROZEN(9, 4)}, NULL, STRAIGHT},
 
     {"choose, the largest", &vq_op_choose, choose, {CONST(3, 7), NONE}, fill_equals},
+    {"choose, the largest of many", &vq_op_choose, choose, {CONST(5, 300), NONE}},
     {"choose, drawn", &vq_op_choose, choose, {LEAF(2, 3, 11), CONST(2, 3)}, fill_uniform},
     {"choose, many codes", &vq_op_choose, choose, {{.kind = VQ_INPUT_CONST, DIMS(6, 1031), .spread = 3}, CONST(6)}, fill_uniform},
     {"choose, codes in parts", &vq_op_choose, choose, {{.kind = VQ_INPUT_CONST, DIMS(6, 4099), .spread = 1}, CONST(6)}, fill_uniform},
