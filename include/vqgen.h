@@ -224,8 +224,9 @@ vq_status vq_session_plan(vq_session *session, vq_plan *out);
  * VQ_ERR_ARGUMENT if a message that is to be hidden does not fit the picture. */
 vq_status vq_session_start(vq_session *session);
 
-/* From the beginning again with another seed, and nothing read or made anew that does not depend on it: the same picture
- * as a session of its own would make. */
+/* From the beginning again with another seed: the same picture as a session of its own would make, in the same memory. Nothing is made anew
+ * that does not depend on the seed; but where a picture prompt or an encoded start does, the networks of the steps are given up while
+ * it is seen, and read again. */
 vq_status vq_session_restart(vq_session *session, uint64_t seed);
 
 #define VQ_MOST_PROMPTS 64

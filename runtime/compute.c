@@ -28,13 +28,20 @@ vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const
   size_t have, all;
   double mib = 1 << 20;
   vq_place_memory(place, &have, &all);
-  if (!have || need->weights + need->step <= have)
+  size_t needs = need->weights + need->step;
+  if (place->limit && needs > place->limit)
+    return vq_fail(VQ_ERR_MEMORY,
+                   "%s needs %.0f MiB (%.0f for networks, %.0f for a step) and --vram allows %.0f MiB: ask for a "
+                   "smaller picture or allow more",
+                   what, (double)needs / mib, (double)need->weights / mib, (double)need->step / mib,
+                   (double)place->limit / mib);
+  if (!have || needs <= have)
     return VQ_OK;
   return vq_fail(VQ_ERR_MEMORY,
                  "%s needs %.0f MiB (%.0f for networks, %.0f for a step) and this %s has %.0f MiB free: ask for a "
                  "smaller picture or close other programs",
-                 what, (double)(need->weights + need->step) / mib, (double)need->weights / mib,
-                 (double)need->step / mib, place->cuda ? "GPU" : "machine", (double)have / mib);
+                 what, (double)needs / mib, (double)need->weights / mib, (double)need->step / mib,
+                 place->cuda ? "GPU" : "machine", (double)have / mib);
 }
 
 void vq_memory_return(void)

@@ -24,7 +24,7 @@ vq_status vq_compute_plan(vq_job_fn job, void *user, const vq_place *place, vq_f
 /* Plans, asks the machine for the memory (VQ_ERR_MEMORY if it has less), then runs the job for real. */
 vq_status vq_compute(vq_job_fn job, void *user, const vq_place *place);
 
-/* VQ_ERR_MEMORY, saying what for, unless the place has that much memory available now. */
+/* VQ_ERR_MEMORY, saying what for, unless the place has that much memory available now, and allows it. */
 vq_status vq_memory_check(const vq_footprint *need, const vq_place *place, const char *what);
 
 /* Gives what has been freed back to the system: networks are read through rooms of some MiB, which the C library would keep for later, so

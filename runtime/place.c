@@ -122,7 +122,9 @@ vq_status vq_place_find(vq_place *out, const char *device, vq_precision precisio
 
 vq_status vq_place_of(vq_place *out, const vq_settings *s)
 {
-  return vq_place_find(out, s->device, s->precision, s->threads, NULL);
+  VQ_TRY(vq_place_find(out, s->device, s->precision, s->threads, NULL));
+  out->limit = (size_t)s->vram;
+  return VQ_OK;
 }
 
 vq_status vq_place_open(vq_device **out, const vq_place *place)

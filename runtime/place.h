@@ -11,6 +11,7 @@ typedef struct vq_place {
   vq_dtype products; /* vq_device.products */
   int products_by;   /* of a GPU: vq_products_by, by $VQGEN_CUDA_PRODUCTS where that is set */
   int threads;       /* of the CPU; 0: one for each processor */
+  size_t limit;      /* bytes that may be taken there; 0: all that are free */
 } vq_place;
 
 /* The CPU, for a call's length. */

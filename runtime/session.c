@@ -123,6 +123,7 @@ vq_status vq_session_create(vq_session **out, const vq_settings *settings)
     status = vq_fail(VQ_ERR_MEMORY, "no memory for a session");
   if (!status)
     status = vq_place_find(&s->place, settings->device, settings->precision, settings->threads, &settings->log);
+  s->place.limit = (size_t)settings->vram;
   if (!status)
     status = open_networks(s);
   if (!status)
@@ -148,6 +149,7 @@ void vq_session_free(vq_session *s)
   vq_network_close(s->clip);
   free(s->boxes);
   free(s->seen);
+  free(s->first);
   free(s->model);
   free((char *)s->settings.vqgan);
   free((char *)s->settings.clip);
@@ -210,21 +212,45 @@ vq_status vq_session_plan(vq_session *s, vq_plan *out)
   return VQ_OK;
 }
 
-/* What depends on the seed: what pictures want, and the first z, which the caller frees. */
-static vq_status make_start(vq_session *s, vq_real **z)
+static void forget_start(vq_session *s)
+{
+  free(s->first);
+  s->first = NULL;
+}
+
+/* What depends on the seed: what pictures want, and, but for a file's, the first z. */
+static vq_status make_start(vq_session *s)
 {
   const vq_vqgan_config *c = vq_network_vqgan(s->vqgan);
   size_t channels = (size_t)(s->settings.latent == VQ_LATENT_LOGITS ? c->n_embed : c->embed_dim);
   VQ_TRY(vq_session_encode_pictures(s));
-  *z = calloc((size_t)s->h * (size_t)s->w * channels, sizeof **z);
-  return *z ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, *z) : vq_fail(VQ_ERR_MEMORY, "no memory for z");
+  if (s->first)
+    return VQ_OK;
+  s->first = calloc((size_t)s->h * (size_t)s->w * channels, sizeof *s->first);
+  vq_status status = s->first ? vq_start_make(&s->settings, s->vqgan, s->h, s->w, s->first)
+                              : vq_fail(VQ_ERR_MEMORY, "no memory for z");
+  if (status)
+    forget_start(s);
+  return status;
 }
 
-static vq_status begin(vq_session *s, const vq_real *z)
+static vq_status begin(vq_session *s)
 {
   VQ_TRY(vq_session_want(s));
   s->step = 0;
-  return vq_engine_set_z(s->engine, z);
+  vq_status status = vq_engine_set_z(s->engine, s->first);
+  if (vq_start_is_drawn(&s->settings))
+    forget_start(s);
+  return status;
+}
+
+/* Whether a network is asked again when the seed is another. */
+static bool asks_again(const vq_session *s)
+{
+  bool pictures = false;
+  for (int i = 0; i < s->prompts; i++)
+    pictures = pictures || s->prompt[i].kind == VQ_PROMPT_IMAGE;
+  return pictures || (vq_start_is_encoded(&s->settings) && vq_start_is_drawn(&s->settings));
 }
 
 static vq_status must_fit(const vq_session *s, vq_session_need *fit)
@@ -249,10 +275,28 @@ static vq_status make_engine(vq_session *s)
   return status;
 }
 
+static void drop_engine(vq_session *s)
+{
+  vq_engine_free(s->engine);
+  s->engine = NULL;
+  vq_memory_return();
+}
+
+static vq_status make_and_begin(vq_session *s)
+{
+  vq_status status = make_start(s);
+  if (!status && !s->engine)
+    status = make_engine(s);
+  if (!status)
+    status = begin(s);
+  if (status)
+    drop_engine(s);
+  return status;
+}
+
 vq_status vq_session_start(vq_session *s)
 {
   vq_session_need fit;
-  vq_real *z = NULL;
   if (s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has started already");
   VQ_TRY(vq_session_check_prompts(s));
@@ -262,17 +306,7 @@ vq_status vq_session_start(vq_session *s)
   VQ_TRY(vq_record_files_of(&s->files, &s->settings, s->vqgan, s->clip));
   VQ_TRY(must_fit(s, &fit));
   VQ_TRY(vq_session_encode_texts(s));
-  vq_status status = make_start(s, &z);
-  if (!status)
-    status = make_engine(s);
-  if (!status)
-    status = begin(s, z);
-  free(z);
-  if (status) {
-    vq_engine_free(s->engine);
-    s->engine = NULL;
-  }
-  return status;
+  return make_and_begin(s);
 }
 
 vq_status vq_session_restart(vq_session *s, uint64_t seed)
@@ -280,12 +314,9 @@ vq_status vq_session_restart(vq_session *s, uint64_t seed)
   if (!s->engine)
     return vq_fail(VQ_ERR_ARGUMENT, "the session has not started");
   s->settings.seed = seed;
-  vq_real *z = NULL;
-  vq_status status = make_start(s, &z);
-  if (!status)
-    status = begin(s, z);
-  free(z);
-  return status;
+  if (asks_again(s)) /* alone, as before the first picture: what the plan tells is all that is ever taken */
+    drop_engine(s);
+  return make_and_begin(s);
 }
 
 /* The learning rate of the step that comes after `done` of them. */

@@ -20,7 +20,8 @@ struct vq_session {
   int box_least, box_most;
   int32_t *boxes;
   vq_record_files files; /* of the start on */
-  vq_real *wanted[VQ_MOST_PROMPTS]; /* features that prompts want, made before there is an engine to take them; NULL: it has them */
+  vq_real *wanted[VQ_MOST_PROMPTS]; /* features that prompts want; NULL: not made yet */
+  vq_real *first;                   /* z where a run begins; NULL: not made yet, or every seed has another */
   vq_engine *engine;              /* NULL before vq_session_start */
   int64_t step;
   char *model;    /* what the notebook's fields call the VQGAN, from the start on; NULL: nobody asks */
@@ -51,7 +52,7 @@ vq_status vq_session_refuse(const vq_session *session, const vq_session_need *fi
 vq_status vq_session_check_prompts(vq_session *session);
 
 /* The features that they want: those of texts and noise; and those of pictures, which depend on the run's seed. The networks that make
- * them are gone again, and their memory free, when vq_session_want gives the engine what was made. */
+ * them are gone again, and their memory free, when vq_session_want gives the engine what was made: the session keeps it. */
 vq_status vq_session_encode_texts(vq_session *session);
 vq_status vq_session_encode_pictures(vq_session *session);
 vq_status vq_session_want(vq_session *session);

@@ -148,13 +148,8 @@ static vq_status keep(vq_session *s, int i, int rows, const vq_real *features)
 
 vq_status vq_session_want(vq_session *s)
 {
-  for (int i = 0; i < s->prompts; i++) {
-    if (!s->wanted[i])
-      continue;
+  for (int i = 0; i < s->prompts; i++)
     VQ_TRY(vq_engine_set_target(s->engine, i, s->wanted[i]));
-    free(s->wanted[i]);
-    s->wanted[i] = NULL;
-  }
   return VQ_OK;
 }
 

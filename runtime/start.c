@@ -18,6 +18,17 @@ static bool is_latent(const char *path)
   return n > m && !strcmp(path + n - m, ".safetensors");
 }
 
+bool vq_start_is_encoded(const vq_settings *s)
+{
+  return s->latent != VQ_LATENT_LOGITS && s->start != VQ_START_RANDOM &&
+         !(s->start == VQ_START_FILE && is_latent(s->start_file));
+}
+
+bool vq_start_is_drawn(const vq_settings *s)
+{
+  return s->latent == VQ_LATENT_LOGITS || s->start != VQ_START_FILE || s->gumbel_noise;
+}
+
 static vq_status read_latent(vq_latent *out, const char *path, const vq_network *vqgan, int h, int w)
 {
   int C = vq_network_vqgan(vqgan)->embed_dim;

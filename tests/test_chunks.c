@@ -6,6 +6,8 @@
 #include "tests/scratch.h"
 
 #include "kernels/ops.h"
+#include "loaders/image.h"
+#include "runtime/perceive.h"
 #include "runtime/session.h"
 
 #include <math.h>
@@ -260,6 +262,83 @@ Test(chunks_on_cuda, are_chosen_to_fit)
                 strstr(vq_error_message(), "what would fit: "),
             "%s", vq_error_message());
   vq_session_free(session);
+}
+
+/* ---- what is asked of networks before the steps, and again for another seed ---- */
+
+/* Whose start and whose second start both take an encoder, and CLIP for a picture's cutouts. */
+static vq_session *asking(const vq_settings *s)
+{
+  vq_session *session;
+  vq_image image;
+  expect_ok(vq_image_create(&image, s->width, s->height));
+  for (int i = 0; i < s->width * s->height * 3; i++)
+    image.rgb[i] = (uint8_t)(i * 37);
+  expect_ok(vq_image_write_png(in_scratch("wanted.png"), &image, NULL, 0));
+  vq_image_free(&image);
+  expect_ok(vq_session_create(&session, s));
+  expect_ok(vq_session_add(session,
+                           &(vq_prompt){VQ_PROMPT_IMAGE, in_scratch("wanted.png"), 1, VQ_NO_STOP, VQ_EVERY_PHASE}));
+  return session;
+}
+
+/* It takes no more than the plan has told, which is all that is allowed. */
+Test(chunks, the_plan_covers_what_is_asked_before)
+{
+  vq_settings s = small();
+  vq_plan p;
+  vq_session *session = asking(&s);
+  s.start = VQ_START_GRADIENT;
+  expect_ok(vq_session_plan(session, &p));
+  vq_session_free(session);
+  s.vram = p.network_bytes + p.step_bytes;
+  session = asking(&s);
+  expect_ok(vq_session_start(session));
+  expect_ok(vq_session_restart(session, 2));
+  vq_session_free(session);
+  vq_network *clip;
+  vq_place place = {.products = VQ_REAL, .threads = 1, .limit = 1 << 10};
+  vq_real features[512];
+  vq_image image;
+  expect_ok(vq_network_open(&clip, s.clip, VQ_NETWORK_CLIP, NULL));
+  cr_assert(vq_network_clip(clip)->embed_dim <= 512);
+  expect_ok(vq_image_read(&image, in_scratch("wanted.png")));
+  cr_expect_eq(vq_image_features(clip, &image, 1, &place, features), VQ_ERR_MEMORY);
+  cr_expect(strstr(vq_error_message(), "--vram allows 0 MiB"), "%s", vq_error_message());
+  vq_image_free(&image);
+  vq_network_close(clip);
+}
+
+/* A card with no more memory than the steps take also makes the second picture, as a session of its own does. */
+Test(chunks_on_cuda, nothing_else_is_there_when_a_seed_is_asked_for_again)
+{
+  vq_settings s = small();
+  vq_plan p;
+  char mib[24];
+  if (no_card())
+    return;
+  s.device = "cuda";
+  s.width = s.height = 64;
+  s.start = VQ_START_GRADIENT;
+  s.cutout_chunk = 8;
+  vq_session *session = asking(&s);
+  expect_ok(vq_session_plan(session, &p));
+  vq_session_free(session);
+  snprintf(mib, sizeof mib, "%d", (int)((p.network_bytes + p.step_bytes) >> 20) + 1);
+  cr_assert(!setenv("CUDA_ON_CPU_MEMORY", mib, 1));
+  double loss[2];
+  for (int own = 0; own < 2; own++) {
+    vq_step_report report;
+    s.seed = own ? 8 : 7;
+    session = asking(&s);
+    expect_ok(vq_session_start(session));
+    if (!own)
+      expect_ok(vq_session_restart(session, 8));
+    expect_ok(vq_session_step(session, &report));
+    loss[own] = report.loss;
+    vq_session_free(session);
+  }
+  cr_expect(loss[0] == loss[1], "%.17g after a restart, %.17g in a session of its own", loss[0], loss[1]);
 }
 
 /* A product whose sum is split into parts where it does not fill a card: the whole would be in 3, a part of it alone in 4. */
