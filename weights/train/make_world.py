@@ -48,7 +48,7 @@ if __name__ == "__main__":
     p.add_argument("name")
     p.add_argument("--count", type=int, default=40000)
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--side", type=int, default=96)
+    p.add_argument("--side", type=int, default=64)
     p.add_argument("--processes", type=int, help="that draw [one a processor]")
     a = p.parse_args()
     make(a.name, a.count, a.seed, a.side, a.processes)

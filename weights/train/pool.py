@@ -1,14 +1,12 @@
-"""Latents that are being optimised against the CLIP in training, just as vqgen would: what they find to please it without
-being the picture is shown to it as wrong."""
-import math
-
+"""Latents that are being optimised against the CLIP in training, just as vqgen would: where they stray, the CLIP is shown the
+way to the picture that was asked for."""
 import torch
 
 import cutouts
 
 CUTOUTS, LR, LR_END, TV_WEIGHT, GRAY_NOISE = 2, 0.2, 0.04, 1.0, 0.02
-YOUNGEST, OLDEST = 20, 130  # steps that a latent lives; a run has 120
-GRAY, SIBLING = 0.55, 0.4   # parts of the latents that begin so; the others begin with tokens at random
+YOUNGEST, OLDEST = 60, 130  # steps that a latent lives; a run has 120
+GRAY, SIBLING = 0.75, 0.2   # parts of the latents that begin so; the others begin with tokens at random
 
 
 class Clamp01(torch.autograd.Function):
@@ -33,36 +31,50 @@ def synth(vqgan, z, device):
 
 
 class Pool:
-    def __init__(self, vqgan, count, choose, show_sibling, device, side):
-        """choose(n): the numbers of n captions; show_sibling(numbers): pictures, from -1 to 1, that a caption just does not fit."""
-        self.vqgan, self.device, self.side, self.choose, self.show_sibling = vqgan, device, side, choose, show_sibling
+    def __init__(self, vqgan, count, choose, show, paint, tell, device, side):
+        """choose(n): the numbers of n pictures; show(numbers): these pictures, from -1 to 1; paint(number): its scene a few times
+        over, uint8 [variants, side, side, 3]; tell(number): a text for it, as tokens."""
+        self.vqgan, self.device, self.side = vqgan, device, side
+        self.choose, self.show, self.paint, self.tell = choose, show, paint, tell
         self.low, self.high = (v.view(1, -1, 1, 1) for v in (vqgan.codebook.amin(0), vqgan.codebook.amax(0)))
         f = 2 ** (len(vqgan.config["ch_mult"]) - 1)
         self.z = torch.zeros(count, vqgan.config["embed_dim"], side // f, side // f, device=device)
         self.m, self.v = torch.zeros_like(self.z), torch.zeros_like(self.z)
-        self.age, self.life, self.text = (torch.zeros(count, dtype=torch.long) for _ in range(3))
+        self.age, self.life, self.number = (torch.zeros(count, dtype=torch.long) for _ in range(3))
+        self.text, self.wanted = [None] * count, [None] * count
         self.begin(torch.arange(count))
         self.age = (torch.rand(count) * self.life).long()  # they do not all end at once
 
     @torch.no_grad()
     def begin(self, which):
-        """New captions. Most start from gray, as the pair's default is. Many start from the picture of their caption's sibling,
+        """New texts. Most start from gray, as the pair's default is. Some start from the picture of their text's sibling,
         another shape at the same place or the same shape at another: what lies between nearly right and right is seen
         seldom on the way from gray."""
         n = len(which)
-        self.text[which] = self.choose(n)
+        self.number[which] = self.choose(n)
+        self.look_up(which)
         gray = GRAY_NOISE * torch.randn(n, 3, self.side, self.side, device=self.device)
         z = self.vqgan.encode(gray)  # as it is: vqgen begins there, not at the nearest codes
         tokens = self.vqgan.look_up(torch.randint(len(self.vqgan.codebook), (n, *z.shape[2:]), device=self.device))
-        sibling = self.vqgan.encode(self.show_sibling(self.text[which]))
+        sibling = self.vqgan.encode(self.show(self.number[which].numpy() ^ 1))
         chance = torch.rand(n, device=self.device).view(-1, 1, 1, 1)
         self.z[which] = torch.where(chance < GRAY, z, torch.where(chance < GRAY + SIBLING, sibling, tokens))
         self.m[which], self.v[which] = 0, 0
         self.age[which], self.life[which] = 0, torch.randint(YOUNGEST, OLDEST, (n,))
 
+    def look_up(self, which):
+        for i in which.tolist():
+            self.text[i], self.wanted[i] = self.tell(int(self.number[i])), self.paint(int(self.number[i]))
+
+    def nearest(self, which, pictures):
+        """Of each scene's variants the one that is nearest to what its latent shows: where a text leaves open where exactly a
+        thing stands, the mean of all answers would be a blur."""
+        wanted = torch.stack([torch.from_numpy(self.wanted[i]) for i in which.tolist()]).to(self.device).permute(0, 1, 4, 2, 3).float() / 255
+        best = (wanted - pictures[:, None]).square().mean((2, 3, 4)).argmin(1)
+        return wanted[torch.arange(len(best), device=self.device), best]
+
     def step(self, which, clip, directions):
-        """Each of them takes one of Adam's steps towards its text's direction. Returns the pictures from before it and how
-        well their cutouts fit."""
+        """Each of them takes one of Adam's steps towards its text's direction. Returns the pictures from before it."""
         z = self.z[which].requires_grad_()
         picture = synth(self.vqgan, z, self.device)
         seen = cutouts.take(picture.repeat(CUTOUTS, 1, 1, 1), clip.config["image_resolution"])
@@ -80,7 +92,7 @@ class Pool:
         v = self.v[which] = self.v[which].lerp(g * g, 0.001)
         z = z.detach() - lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
         self.z[which] = z.maximum(self.low).minimum(self.high)
-        return picture.detach(), (found * wanted).sum(1).mean().item()
+        return picture.detach()
 
     def renew(self):
         old = torch.nonzero(self.age >= self.life)[:, 0]
@@ -89,26 +101,9 @@ class Pool:
 
     def state(self):
         """Without the moments, which would be two thirds of it: Adam's first step after that is 0.7 of a usual one."""
-        return dict(z=self.z.to("cpu", torch.float16), age=self.age.clone(), life=self.life.clone(), text=self.text.clone())
+        return dict(z=self.z.to("cpu", torch.float16), age=self.age.clone(), life=self.life.clone(), number=self.number.clone())
 
     def restore(self, state):
         self.z = state["z"].to(self.device, torch.float32)
-        self.age, self.life, self.text = state["age"], state["life"], state["text"]
-
-
-def share(part):
-    """How strong the adversarial noise is after a part of the training, from 0 to 1. What a CLIP has not learned on clean
-    pictures by then, such as shapes, it learns very slowly under the noise."""
-    return min(1.0, max(0.0, (part - 0.3) / 0.25))
-
-
-def noise_for(x, loss_of, size):
-    """Adversarial noise of L2 norm up to size: one step of ascent from a random place."""
-    def unit(d):
-        return d / d.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
-
-    d = 0.3 * size * unit(torch.randn_like(x))
-    y = (x + d).requires_grad_()
-    (g,) = torch.autograd.grad(loss_of(y), y)
-    d = unit(d + size * unit(g))
-    return d * size * torch.rand(len(x), 1, 1, 1, device=x.device).pow(1 / math.e)
+        self.age, self.life, self.number = state["age"], state["life"], state["number"]
+        self.look_up(torch.arange(len(self.age)))

@@ -1,8 +1,9 @@
 """What is kept between pieces of a training, and the files that ship.
 
-A state is at most 16 MiB, so that it can be carried from machine to machine: weights as float16, Adam's two moments as
-bfloat16. That costs nothing that could be measured: a weight's rounding, 2^-11 of its size, is less than one update, and
-happens only when a piece ends; moments are averages of noise, and bfloat16 has float32's range.
+A state is at most 16 MiB, so that it can be carried from machine to machine: weights as float16, Adam's second moment as
+bfloat16, and not its first, which is an average of ten steps and is soon there again. That costs nothing that could be
+measured: a weight's rounding, 2^-11 of its size, is less than one update, and happens only when a piece ends; the second
+moment is an average of noise, and bfloat16 has float32's range.
 A state replaces the one before it in one go: a run that is killed at any time goes on from the last one.
 """
 import io
@@ -13,9 +14,9 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 MOST_BYTES = 16 << 20
-RECIPE = "3"  # the recipe's version: told by the files, raised with every change of it that changes them
+RECIPE = "4"  # the recipe's version: told by the files, raised with every change of it that changes them
 LICENCE = "CC0-1.0"
-PAIR = "small-2"
+PAIR = "small-3"
 
 
 def write_whole(path, data):
@@ -38,10 +39,10 @@ def narrow(tree, floats):
 
 def save_state(path, step, modules, optimiser, more):
     """modules: {name: module}; more: what else the training needs, a dict."""
-    moments = [[s.get("exp_avg"), s.get("exp_avg_sq")] for p in parameters(optimiser) for s in [optimiser.state.get(p, {})]]
+    squares = [optimiser.state.get(p, {}).get("exp_avg_sq") for p in parameters(optimiser)]
     state = dict(step=step, adam_step=max((int(s["step"]) for s in optimiser.state.values()), default=0),
                  modules={k: narrow(m.state_dict(), torch.float16) for k, m in modules.items()},
-                 moments=narrow(moments, torch.bfloat16), more=more)
+                 squares=narrow(squares, torch.bfloat16), more=more)
     data = io.BytesIO()
     torch.save(state, data)
     if data.tell() > MOST_BYTES:
@@ -56,9 +57,9 @@ def load_state(path, modules, optimiser):
     state = torch.load(path, map_location="cpu", weights_only=True)
     for name, module in modules.items():
         module.load_state_dict(state["modules"][name])
-    for p, (m, v) in zip(parameters(optimiser), state["moments"]):
-        if m is not None:
-            optimiser.state[p] = dict(step=torch.tensor(float(state["adam_step"])), exp_avg=m.to(p), exp_avg_sq=v.to(p))
+    for p, v in zip(parameters(optimiser), state["squares"]):
+        if v is not None:
+            optimiser.state[p] = dict(step=torch.tensor(float(state["adam_step"])), exp_avg=torch.zeros_like(p), exp_avg_sq=v.to(p))
     return state["step"], state["more"]
 
 

@@ -46,10 +46,10 @@ piece() {
 mkdir -p "$folder"
 python3 "$here/make_world.py" "$folder/train" --count 40000 --seed 1
 python3 "$here/make_world.py" "$folder/held-out" --count 2000 --seed 2
-piece "$folder/vqgan.state" "$here/train_vqgan.py" --seed "$seed" --steps "$(steps 9500)" --out "$folder/vqgan.safetensors"
+piece "$folder/vqgan.state" "$here/train_vqgan.py" --seed "$seed" --steps "$(steps 20000)" --out "$folder/vqgan.safetensors"
 for name in clip judge-1 judge-2; do
-  piece "$folder/$name.state" "$here/train_clip.py" --seed "$seed" --steps "$(steps 6000)" --vqgan "$folder/vqgan.safetensors" \
-    --out "$folder/$name.safetensors"
+  piece "$folder/$name.state" "$here/train_clip.py" --seed "$seed" --steps "$(steps 9000)" --lead-from "$(steps 2000)" \
+    --vqgan "$folder/vqgan.safetensors" --out "$folder/$name.safetensors"
   seed=$((seed + 100))
 done
 python3 "$here/measure_vqgan.py" "$folder/vqgan.safetensors" --data "$folder" --device "$device" --threads "$threads"

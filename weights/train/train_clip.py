@@ -1,4 +1,4 @@
-"""Trains a CLIP that guides: on pictures and captions of the world, on its own optimiser's pictures, and on noise made to mislead it.
+"""Trains a CLIP that guides: to tell the world's pictures from each other by their captions, and to lead to them.
 
     python3 train_clip.py --data FOLDER --vqgan vqgan.safetensors --state clip.state --out clip.safetensors [--minutes 5]
 
@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import os
+import random
 import sys
 import time
 
@@ -20,10 +21,13 @@ from safetensors.torch import load_file
 
 import cutouts
 from attributes import Reader, classes_of
+from captions import tell
+from draw import draw
+from lead import astray, blend, lead
 from machine import prepare
 from make_world import load
 from models import CLIP, VQModel
-from pool import Pool, noise_for, share
+from pool import Pool
 from storage import export, load_state, save_state, write_whole
 from train_vqgan import DEFAULTS, to_network
 from vocabulary import Vocabulary, learn
@@ -32,11 +36,13 @@ from world import differences
 CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=128, vision_patch_size=8, vision_heads=2,
               context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
 MERGES = 504
-BATCH, POOL, POOL_STEP = 96, 96, 12  # pictures a step; latents in the pool; those of them that a step moves
-NOISE, FIRST_POOL, AHEAD = 1.2, 0.3, 0.6  # the noise's L2 norm; parts of the training
-READER_WEIGHT, FAKE_WEIGHT = 0.25, 0.5
+LEAD_FROM = 2000
+FIRST_BATCH, BATCH = 128, 64              # pictures a step
+BLENDS, POOL, POOL_STEP = 28, 48, 16      # blends of them; latents in the pool; those of them that a step moves
+FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.1, 0.5, 6.0
+VARIANTS, PLAINLY, DRAWN = 6, 0.6, 0.85  # of a latent's scene; parts that are told in plain words, and shown as the VQGAN draws them
 LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
-LANDSCAPES, PLAINEST = 0.5, 2.5  # landscapes are learned early; filled shapes on plain grounds show best what a shape is
+LANDSCAPES, TWO, PLAINEST = 2, 1.3, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
 
 
 def learning_rate(most, part):
@@ -91,7 +97,8 @@ def weight_of(scene, other):
     if scene["kind"] == "land":
         return LANDSCAPES
     plainest = scene["style"] == "plain" and scene.get("fill") in (None, "solid") and scene.get("ground", ["plain"])[0] == "plain"
-    return max(LESSONS.get(k, 1) for k in differences(scene, other)) * (PLAINEST if plainest else 1)
+    often = (PLAINEST if plainest else 1) * (TWO if scene["kind"] == "two" else 1)
+    return often * max(LESSONS.get(k, 1) for k in differences(scene, other))
 
 
 class World:
@@ -102,7 +109,7 @@ class World:
         self.captions = [c for t in told for c in t["captions"]]  # two of each picture
         self.tokens = torch.tensor([vocabulary.encode(c) for c in self.captions], device=device)
         self.classes = torch.tensor([classes_of(t["scene"]) for t in told], device=device)
-        scenes = [t["scene"] for t in told]
+        self.scenes = scenes = [t["scene"] for t in told]
         self.chances = np.cumsum([weight_of(a, b) for a, b in zip(scenes[0::2], scenes[1::2])])
 
     def choose_pairs(self, rng, count, among=None):
@@ -138,6 +145,133 @@ def measure(clip, reader, world, device, count=1000):
             + ", ".join(f"{k} {v:.2f}" for k, v in right.items()))
 
 
+class Training:
+    """All that one step needs and changes."""
+
+    def __init__(self, a, world, vocabulary, vqgan, drawn):
+        self.a, self.world, self.vocabulary, self.drawn = a, world, vocabulary, drawn
+        torch.manual_seed(a.seed)
+        config = json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)
+        self.clip = CLIP(config).to(a.device)
+        if a.begin:
+            load_weights(self.clip, a.begin, a.device)
+        self.side, self.reader = config["image_resolution"], Reader(config["embed_dim"]).to(a.device)
+        named = [*self.clip.named_parameters(), *self.reader.named_parameters()]
+        matrices = [w for n, w in named if w.ndim >= 2 and "embedding" not in n]
+        others = [w for n, w in named if w.ndim < 2 or "embedding" in n]
+        self.optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=0.05), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
+        self.step, more = load_state(a.state, self.modules(), self.optimiser)
+        torch.manual_seed(a.seed + 1000 + self.step)
+        self.rng = np.random.default_rng([a.seed, self.step])
+        self.pool = Pool(vqgan, POOL, self.choose, self.show, self.paint, self.say, a.device, world.pictures.shape[1])
+        if more:
+            self.pool.restore(more["pool"])
+        self.average = {}
+
+    def modules(self):
+        return {"clip": self.clip, "reader": self.reader}
+
+    def save(self):
+        save_state(self.a.state, self.step, self.modules(), self.optimiser, dict(pool=self.pool.state()))
+        export(self.a.out, "clip", self.clip, dict(DEFAULTS, size=list(self.world.pictures.shape[1:3])), merges=self.vocabulary.text())
+
+    def note(self, **values):
+        for k, v in values.items():
+            self.average[k] = 0.97 * self.average.get(k, v.item()) + 0.03 * v.item()
+
+    # ---- what the pool asks for ----
+
+    def choose(self, count):
+        return torch.from_numpy(2 * self.world.choose_pairs(self.rng, count) + self.rng.integers(0, 2, count))
+
+    def show(self, numbers):
+        return to_network(self.world.pictures[numbers], self.a.device)
+
+    def paint(self, number):
+        picture, scene = self.world.pictures[number], self.world.scenes[number]
+        seeds = self.rng.integers(0, 1 << 31, VARIANTS - 1)
+        return np.stack([picture, *(draw(dict(scene, seed=int(s)), len(picture)) for s in seeds)])
+
+    def say(self, number):
+        if self.rng.random() >= PLAINLY:
+            return self.world.tokens[2 * number + int(self.rng.integers(2))]
+        text = tell(self.world.scenes[number], random.Random(int(self.rng.integers(1 << 31))), "all")
+        return torch.tensor(self.vocabulary.encode(text), device=self.a.device)
+
+    # ---- a step ----
+
+    def batch(self, pooled):
+        """Numbers of pictures, and of each one's sibling in the batch; half of them are among those that the VQGAN has drawn. The last
+        places are the pool's own, those before them their siblings'."""
+        half = ((BATCH if len(pooled) else FIRST_BATCH) // 2 - len(pooled)) // 2
+        pairs = np.concatenate([self.world.choose_pairs(self.rng, half, len(self.drawn)), self.world.choose_pairs(self.rng, half)])
+        own = self.pool.number[pooled].numpy()
+        first, last = np.arange(len(pairs)), 2 * len(pairs) + np.arange(len(own))
+        return (np.concatenate([2 * pairs, 2 * pairs + 1, own ^ 1, own]),
+                np.concatenate([first + len(pairs), first, last + len(own), last]))
+
+    def texts(self, numbers, pooled):
+        tokens = self.world.tokens[2 * numbers + self.rng.integers(0, 2, len(numbers))]
+        if len(pooled):
+            tokens[-len(pooled) :] = torch.stack([self.pool.text[i] for i in pooled.tolist()])
+        return cut(tokens)
+
+    def pictures(self, numbers):
+        drawn, seen = self.drawn, self.world.pictures
+        return to_clip(np.stack([drawn[i] if i < len(drawn) and self.rng.random() < DRAWN else seen[i] for i in numbers]), self.a.device)
+
+    def loss(self):
+        """At first pictures and captions only find each other; a CLIP that cannot tell shapes apart learns slowly to lead to them."""
+        leads = self.step >= self.a.lead_from
+        pooled = torch.arange(POOL_STEP if leads else 0) + self.step * POOL_STEP % POOL
+        numbers, siblings = self.batch(pooled)
+        tokens, classes = self.texts(numbers, pooled), self.world.classes[numbers]
+        plain = cutouts.take(self.pictures(numbers), self.side)
+        with torch.autocast(self.a.device, torch.bfloat16):
+            words, found = self.clip.read(tokens), self.clip.see(cutouts.vary(plain))[0]
+        scale, n = self.clip.logit_scale.exp(), len(numbers)
+        logits = scale * found @ words.t()
+        columns = logits
+        if leads:
+            off, seen = self.leading(plain, words, siblings, pooled)
+            columns = torch.cat([logits, scale * seen @ words.t()])  # the pool's pictures are nobody's
+        same = (tokens[:, None] == tokens[None]).all(2).float()
+        target = same / same.sum(1, keepdim=True)
+        contrast = -0.5 * ((target * F.log_softmax(logits, 1)).sum(1).mean() + (target * F.log_softmax(columns.t(), 1)[:, :n]).sum(1).mean())
+        loss = contrast + (READER_WEIGHT if leads else FIRST_READER_WEIGHT) * self.reader.loss(found, classes)
+        if leads:  # the real picture fits its caption better than the latent's does
+            real, latent = (m[-len(pooled) :, n - len(pooled) : n].diagonal() for m in (logits, columns))
+            loss = loss + LEAD_WEIGHT * off + FAKE_WEIGHT * F.softplus(latent - real).mean()
+            self.note(real=(real / scale).mean(), latent=(latent / scale).mean(), off=off)
+        self.note(loss=loss, contrast=contrast, first=(logits.argmax(1).cpu() == torch.arange(n)).float().mean())
+        return loss
+
+    def leading(self, plain, words, siblings, pooled):
+        """How far it leads astray from points that a run may come by, blends and the pool's pictures; and the embeddings of the latter."""
+        k = len(pooled)
+        some = self.rng.permutation(len(plain) - k)[:BLENDS]
+        fake = self.pool.step(pooled, self.clip, words[-k:].detach())
+        both = cutouts.take(torch.cat([fake, self.pool.nearest(pooled, fake)], 1), self.side)
+        self.pool.renew()
+        at = torch.cat([blend(plain, some, siblings[some], self.rng), both[:, :3]])
+        to, said = torch.cat([plain[some], both[:, 3:]]), torch.cat([words[some], words[-k:]])
+        with torch.autocast(self.a.device, torch.bfloat16):
+            led, seen = lead(self.clip, at, said)
+        self.note(pool_off=astray(led[BLENDS:], (to - at)[BLENDS:]), away=(to - at)[BLENDS:].square().mean().sqrt())
+        return astray(led, to - at), seen[BLENDS:]
+
+    def take_step(self):
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(self.a.lr, self.step / self.a.steps) * min(1, (self.step + 1) / 100)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.loss().backward()
+        torch.nn.utils.clip_grad_norm_(self.clip.parameters(), 1.0)
+        self.optimiser.step()
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(0, math.log(60))
+        self.step += 1
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--data", required=True, help="folder with train.npy and held-out.npy of make_world.py")
@@ -146,10 +280,8 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--begin", help="a CLIP to train on, instead of numbers at random")
     p.add_argument("--lr", type=float, default=1e-3, help="the greatest learning rate")
-    p.add_argument("--noise", type=float, default=NOISE, help="L2 norm of the noise that misleads")
-    p.add_argument("--ahead", type=float, help="part of the training that noise and pool are ahead of it; -1: neither of them "
-                   f"[{AHEAD} with --begin, else 0]")
-    p.add_argument("--steps", type=int, default=6000)
+    p.add_argument("--lead-from", type=int, help="the first step that trains where it leads [2000; with --begin 0]")
+    p.add_argument("--steps", type=int, default=9000)
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
@@ -157,113 +289,28 @@ def main():
     p.add_argument("--save-every", type=float, default=60, help="seconds")
     p.add_argument("--reconstructions", type=int, default=8000, help="pictures that are also shown as the VQGAN draws them")
     a = p.parse_args()
+    if a.lead_from is None:
+        a.lead_from = 0 if a.begin else LEAD_FROM
     prepare(a.device, a.threads)
     began = saved = time.time()
     vocabulary = vocabulary_for(a.data, a.begin)
     world, held_out = (World(f"{a.data}/{name}", vocabulary, a.device) for name in ("train", "held-out"))
     vqgan = load_vqgan(a.vqgan, a.device)
     drawn = reconstruct(f"{a.data}/reconstructions.npy", vqgan, world.pictures, min(a.reconstructions, len(world.pictures)), a.device)
-    torch.manual_seed(a.seed)
-    clip = CLIP(json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)).to(a.device)
-    if a.begin:
-        load_weights(clip, a.begin, a.device)
-    ahead = a.ahead if a.ahead is not None else AHEAD if a.begin else 0  # of the schedule of what is made against it
-    reader = Reader(CONFIG["embed_dim"]).to(a.device)
-    matrices = [w for n, w in clip.named_parameters() if w.ndim >= 2 and "embedding" not in n] + [reader.linear.weight]
-    others = [w for n, w in clip.named_parameters() if w.ndim < 2 or "embedding" in n] + [reader.linear.bias]
-    optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=0.05), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
-    step, more = load_state(a.state, {"clip": clip, "reader": reader}, optimiser)
-    torch.manual_seed(a.seed + 1000 + step)
-    rng = np.random.default_rng([a.seed, step])
-
-    def choose_captions(count):
-        return torch.from_numpy(4 * world.choose_pairs(rng, count) + rng.integers(0, 4, count))
-
-    def show_sibling(captions):
-        return to_network(world.pictures[(captions.numpy() // 2) ^ 1], a.device)
-
-    pool = Pool(vqgan, POOL, choose_captions, show_sibling, a.device, world.pictures.shape[1])
-    if more:
-        pool.restore(more["pool"])
-    average, side = {}, CONFIG["image_resolution"]
-
-    def note(**values):
-        for k, v in values.items():
-            average[k] = v if k not in average else 0.97 * average[k] + 0.03 * v
-
-    def save():
-        save_state(a.state, step, {"clip": clip, "reader": reader}, optimiser, dict(pool=pool.state()))
-        export(a.out, "clip", clip, dict(DEFAULTS, size=list(world.pictures.shape[1:3])), merges=vocabulary.text())
-
-    while step < a.steps and time.time() - began < 60 * a.minutes:
-        part = step / a.steps
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(a.lr, part) * min(1, (step + 1) / 100)
-        # Siblings together; half of them as the VQGAN draws them. The last places belong to the pool's own captions, those
-        # before them to their siblings.
-        pooled = torch.arange(POOL_STEP) + step * POOL_STEP % POOL if part + ahead > FIRST_POOL else torch.arange(0)
-        half = (BATCH // 2 - len(pooled)) // 2
-        pairs = np.concatenate([world.choose_pairs(rng, half, len(drawn)), world.choose_pairs(rng, half)])
-        own = pool.text[pooled].numpy()
-        which = np.concatenate([2 * pairs, 2 * pairs + 1, (own // 2) ^ 1, own // 2])
-        text = 2 * which + rng.integers(0, 2, len(which))
-        text[len(text) - len(own) :] = own
-        x = np.stack([drawn[i] if i < len(drawn) and rng.random() < 0.85 else world.pictures[i] for i in which])
-        x = cutouts.vary(cutouts.take(to_clip(x, a.device), side))
-        tokens, classes = cut(world.tokens[text]), world.classes[which]
-        same = (tokens[:, None] == tokens[None]).all(2).float()
-        target = same / same.sum(1, keepdim=True)
-        with torch.autocast(a.device, torch.bfloat16):
-            words = clip.read(tokens)
-        scale = clip.logit_scale.exp()
-
-        def contrast(rows, columns):
-            """Cross entropies both ways; columns may have more rows, which are nobody's."""
-            return -0.5 * ((target * F.log_softmax(rows, 1)).sum(1).mean() + (target * F.log_softmax(columns.t(), 1)[:, : len(target)]).sum(1).mean())
-
-        def misled(x):
-            with torch.autocast(a.device, torch.bfloat16):
-                logits = scale.detach() * clip.see(x)[0] @ words.detach().t()
-            return contrast(logits, logits)
-
-        fake = None
-        if len(pooled):
-            fake, fit = pool.step(pooled, clip, words[-len(pooled) :].detach())
-            # Half of them mixed with the real picture: the whole way to it leads upwards.
-            mix = (torch.rand(len(fake), 1, 1, 1, device=a.device) - 0.5).clamp(min=0)
-            fake = cutouts.take(fake, side).lerp(x[-len(fake) :], mix)
-            pool.renew()
-        strength = share(part + ahead)
-        if strength > 0:
-            x = x + noise_for(x, misled, a.noise * strength)
-        with torch.autocast(a.device, torch.bfloat16):
-            found = clip.see(torch.cat([x, fake]) if len(pooled) else x)[0]
-        logits, n = scale * found @ words.t(), len(x)
-        loss = contrast(logits[:n], logits) + READER_WEIGHT * reader.loss(found[:n], classes)
-        if len(pooled):  # the real picture fits its caption better than the latent's does
-            k = len(pooled)
-            real, latent = logits[n - k : n, n - k :].diagonal(), logits[n:, n - k :].diagonal()
-            loss = loss + FAKE_WEIGHT * F.softplus(latent - real).mean()
-            note(real=(real / scale).mean().item(), latent=(latent / scale).mean().item(), fit=fit)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
-        optimiser.step()
-        with torch.no_grad():
-            clip.logit_scale.clamp_(0, math.log(60))
-        note(loss=loss.item(), first=(logits[:n].argmax(1).cpu() == torch.arange(n)).float().mean().item())
-        step += 1
-        if step % 50 == 0:
-            print(f"step {step} " + " ".join(f"{k} {v:.3f}" for k, v in average.items()) + f" {time.time() - began:.0f} s", flush=True)
-        if step % 500 == 0:
-            print("  " + measure(clip, reader, held_out, a.device), flush=True)
+    t = Training(a, world, vocabulary, vqgan, drawn)
+    while t.step < a.steps and time.time() - began < 60 * a.minutes:
+        t.take_step()
+        if t.step % 50 == 0:
+            print(f"step {t.step} " + " ".join(f"{k} {v:.3f}" for k, v in t.average.items()) + f" {time.time() - began:.0f} s", flush=True)
+        if t.step % 500 == 0:
+            print("  " + measure(t.clip, t.reader, held_out, a.device), flush=True)
         if time.time() - saved > a.save_every:
-            save()
+            t.save()
             saved = time.time()
-    save()
-    if step < a.steps:
+    t.save()
+    if t.step < a.steps:
         sys.exit(3)
-    print("held out: " + measure(clip, reader, held_out, a.device, 2000))
+    print("held out: " + measure(t.clip, t.reader, held_out, a.device, 2000))
 
 
 if __name__ == "__main__":

@@ -20,15 +20,12 @@ from make_world import load
 from models import VQModel
 from storage import export, load_state, save_state
 
-# 64 channels at the picture's size: the published layers normalise in 32 groups, and with 32 channels every channel alone, in
-# which a flat colour is lost: after 1000 steps such a network still painted all grounds the same gray.
-CONFIG = dict(ch=32, ch_mult=[2, 2, 2, 3], num_res_blocks=1, attn_resolutions=[], resolution=96, z_channels=64, in_channels=3,
-              out_ch=3, embed_dim=32, n_embed=1024)
+CONFIG = dict(ch=32, ch_mult=[1, 1, 2], num_res_blocks=1, attn_resolutions=[], resolution=64, z_channels=64, in_channels=3,
+              out_ch=3, embed_dim=32, n_embed=2048)
 DEFAULTS = {"steps": 120, "cutouts": 8, "cut_size": [0.9, 1.0], "lr": 0.2, "lr_schedule": "linear:0.04", "tv_weight": 1.0,
             "init": "gray"}  # of a run with the pair; the size is that of the pictures in training
-CROP, BATCH, WHOLE_BATCH = 64, 8, 4
-WITHOUT_CODES, WHOLE_FROM = 0.08, 0.75  # parts of the training
-KEEP = 0.99                             # of a code's running mean
+BATCH, WITHOUT_CODES = 8, 0.08  # pictures a step; the part of the training before there are codes
+KEEP = 0.99                     # of a code's running mean
 
 
 def learning_rate(part):
@@ -41,12 +38,8 @@ def to_network(pictures, device):
     return x.contiguous().float().div(127.5).sub(1)  # planes: PyTorch's group norm is slow on a CPU otherwise
 
 
-def batch_of(pictures, rng, whole, device):
-    x = pictures[np.sort(rng.integers(len(pictures), size=WHOLE_BATCH if whole else BATCH))]
-    if not whole:
-        top, left = rng.integers(0, x.shape[1] - CROP + 1, 2)
-        x = x[:, top : top + CROP, left : left + CROP]
-    x = to_network(x, device)
+def batch_of(pictures, rng, device):
+    x = to_network(pictures[np.sort(rng.integers(len(pictures), size=BATCH))], device)
     return x.flip(3) if rng.random() < 0.5 else x
 
 
@@ -104,7 +97,7 @@ def main():
     p.add_argument("--data", required=True, help="folder with train.npy and held-out.npy of make_world.py")
     p.add_argument("--state", required=True)
     p.add_argument("--out", required=True)
-    p.add_argument("--steps", type=int, default=9500)
+    p.add_argument("--steps", type=int, default=20000)
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
@@ -138,9 +131,9 @@ def main():
         first_codes = int(WITHOUT_CODES * a.steps)
         if step == first_codes:
             with torch.no_grad():
-                seen = [model.encode(batch_of(pictures, rng, True, a.device)) for _ in range(60)]
+                seen = [model.encode(batch_of(pictures, rng, a.device)) for _ in range(60)]
                 codes.begin(torch.cat([z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]) for z in seen]))
-        x = batch_of(pictures, rng, part > WHOLE_FROM or step % 8 == 0, a.device)
+        x = batch_of(pictures, rng, a.device)
         with torch.autocast(a.device, torch.bfloat16):
             z = model.encode(x).float()
         loss, zq = 0, z
