@@ -195,8 +195,8 @@ Test(conv_read, a_lane_makes_each_pixel_once)
 
 /* ---- the room ---- */
 
-/* Sizes for which norm_act_conv makes what it convolves as it is read, beside the same by group_norm, silu and conv. 1e-6 leaves room for what a compiler
- * contracts; what another pixel's or another sample's statistics do is a tenth. */
+/* Sizes for which norm_act_conv makes what it convolves as it is read, beside the same by group_norm, silu and conv. 1e-6 leaves room
+ * for what a compiler contracts; what another pixel's or another sample's statistics do is a tenth. */
 static vq_tensor *weight_of(vq_device *device, int rank, const int64_t *dim, uint32_t which)
 {
   vq_shape sizes = vq_shape_make(VQ_REAL, rank, dim);

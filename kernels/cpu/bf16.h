@@ -61,8 +61,8 @@ typedef struct vq_bf16_linear {
 size_t vq_bf16_linear_scratch(int64_t m, int64_t k);
 void vq_bf16_linear_cpu(vq_device *device, const vq_bf16_linear *g, void *scratch);
 
-/* vq_conv_wants_read and vq_conv_cpu's work for a->panels, [co, kh*kw, ci]. With `upsample` they are four weights of 2x2 in turn, [2, 2, co, 4, ci]: those that even
- * and odd rows and columns of y are made of x with. */
+/* vq_conv_wants_read and vq_conv_cpu's work for a->panels, [co, kh*kw, ci]. With `upsample` they are four weights of 2x2 in turn,
+ * [2, 2, co, 4, ci]: those that even and odd rows and columns of y are made of x with. */
 bool vq_bf16_conv_wants_read(const vq_conv_args *a);
 size_t vq_bf16_conv_scratch(const vq_conv_args *a);
 void vq_bf16_conv(vq_device *device, const vq_conv_args *a, void *scratch);

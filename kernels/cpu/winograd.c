@@ -226,8 +226,8 @@ typedef struct lane {
   vq_lines lines;
 } lane;
 
-/* The pixels that a part reads, [high, wide] of them: all of x, or with `halve` those of a parity. A tile's first lies `top` and `left` before where the tile
- * begins. */
+/* The pixels that a part reads, [high, wide] of them: all of x, or with `halve` those of a parity. A tile's first lies `top` and
+ * `left` before where the tile begins. */
 typedef struct view {
   int64_t top, left, high, wide, step, row, column;
 } view;
