@@ -103,6 +103,17 @@ void vq_input_close(vq_input *input)
   *input = (vq_input){0};
 }
 
+void vq_input_want(const void *data, size_t bytes)
+{
+#ifdef MADV_POPULATE_READ
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data / page * page;
+  if (bytes)
+    (void)madvise((void *)from, (uintptr_t)data + bytes - from, MADV_POPULATE_READ); /* a hint, as below */
+#else
+  (void)data, (void)bytes;
+#endif
+}
+
 void vq_input_forget(const void *data, size_t bytes)
 {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)data + page - 1) / page * page;

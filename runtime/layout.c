@@ -471,6 +471,8 @@ vq_status vq_layout_pieces(const vq_layout_weight *w, const vq_checkpoint *check
     void *owned;
     status = piece_of(checkpoint, w->tensor[p], &piece, &owned);
     const void *mapped = owned ? NULL : piece.data;
+    if (mapped)
+      vq_input_want(mapped, piece.bytes);
     if (!status && w->transposed)
       status = turn(&piece, &owned);
     if (!status)
