@@ -179,6 +179,7 @@ const vq_case vq_cases_clip[] = {
     {"attention, tiles, added to", &vq_op_attention, attention_twice, {LEAF(1, 9, 96)}},
     {"attention, added to", &vq_op_attention, attention_added, {LEAF(2, 5, 12)}},
     {"attention, no gradient", &vq_op_attention, attention2, {CONST(2, 19, 18)}},
+    {"attention, scores of 48 KiB", &vq_op_attention, attention1, {LEAF(1, 767, 3)}, NULL, TILES},
     {"attention, more blocks than scratch", &vq_op_attention, attention_of_many, {CONST(21600, 1), LEAF(1, 1)}},
 
     {"embed", &vq_op_embed, embed, {IDS(11, 3, 5), LEAF(11, 7), LEAF(6, 7)}},

@@ -12,8 +12,7 @@ namespace
 
 #define THREADS   128 /* of a block; at 4 blocks of a multiprocessor a thread has the registers that it wants */
 #define MOST_ROWS 8   /* of a block */
-#define ROOM      (48 << 10) /* bytes of shared memory that are taken without asking for more than every card has */
-#define MOST_ROOM (160 << 10) /* what cards of compute capability 8.0 have */
+#define ROOM      (48 << 10) /* bytes of shared memory that a block has at most, unless one row needs more */
 
 /* A head's q, k, v and y, by rows of the sequence; lse and delta [B,heads,T]. */
 struct sizes {
@@ -236,13 +235,14 @@ dim3 blocks_of(const vq_call *c, const sizes &s)
   return dim3(vq_blocks(s.tokens, s.rows), (unsigned)(c->in[0]->dim[0] * s.heads));
 }
 
-/* Asks for the shared memory of a launch. */
+/* Asks for the shared memory of a launch: it and the kernel's own array may be more than comes unasked. */
 template <class K> vq_status ask_for_room(K kernel, int64_t floats)
 {
-  if (floats * 4 > MOST_ROOM)
-    return vq_fail(VQ_ERR_UNSUPPORTED,
-                   "attention: a sequence is too long for this GPU's shared memory: ask for a smaller picture");
-  return floats * 4 > ROOM ? vq_cuda_status(VQ_ALLOW_SHARED(kernel, floats * 4), "attention") : VQ_OK;
+  if (!VQ_ALLOW_SHARED(kernel, floats * 4))
+    return VQ_OK;
+  cudaGetLastError(); /* said here, and not once more by the next launch */
+  return vq_fail(VQ_ERR_UNSUPPORTED,
+                 "attention: a sequence is too long for this GPU's shared memory: ask for a smaller picture");
 }
 
 bool has_tensor_cores(const vq_call *c)

@@ -27,6 +27,8 @@ namespace
 
 const unsigned WARP = 32;
 const size_t ZONE = 256;
+const size_t SHARED = 48 << 10,
+             MOST_SHARED = 99 << 10; /* bytes of a block: as it comes, and when they are allowed */
 const unsigned char POISON = 0xff;
 
 enum State { READY, AT_BARRIER, TOGETHER, DONE };
@@ -68,7 +70,8 @@ std::vector<std::unique_ptr<Thread>> set[SETS]; /* a fiber's stack is used again
 std::unique_ptr<Thread> *pool;                  /* the block's */
 std::map<const void *, Shared> arrays;
 std::vector<unsigned char> of_launch;
-size_t of_launch_bytes;
+size_t of_launch_bytes, of_launch_allowed;
+std::map<const void *, size_t> allowed; /* by kernel, where it is more than comes by itself */
 std::deque<unsigned> ready;
 unsigned count, current, at_barrier, done;
 std::vector<unsigned> arrived; /* lanes of each warp that wait for the others */
@@ -206,6 +209,16 @@ void look_at_copies()
       fault = "thread " + std::to_string(i) + " returned with asynchronous copies that it never committed";
 }
 
+void look_at_room()
+{
+  size_t bytes = of_launch_bytes;
+  for (const auto &entry : arrays)
+    bytes += entry.second.bytes;
+  if (bytes > MOST_SHARED || (bytes > SHARED && of_launch_bytes > of_launch_allowed))
+    fault = "a block takes " + std::to_string(bytes) + " bytes of shared memory, of which its launch asked for " +
+            std::to_string(of_launch_bytes) + " and was allowed " + std::to_string(of_launch_allowed);
+}
+
 void run_block()
 {
   arrays.clear();
@@ -240,6 +253,7 @@ void run_block()
     explain_halt();
   else
     look_at_copies();
+  look_at_room();
   for (const auto &entry : arrays)
     look_at_zones(entry.second.name, entry.second.memory, entry.second.bytes);
   if (of_launch_bytes)
@@ -255,7 +269,16 @@ static bool fails_later()
   return number && atol(number) == launches;
 }
 
-int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body)
+int allow_shared(const void *name, size_t bytes)
+{
+  if (bytes > MOST_SHARED)
+    return cudaErrorInvalidValue;
+  Unseen unseen;
+  allowed[name] = bytes;
+  return cudaSuccess;
+}
+
+int launch(dim3 grid, dim3 size, size_t bytes, const void *name, const std::function<void()> &body)
 {
   unsigned grid_count = grid.x * grid.y * grid.z;
   leave(&begun);
@@ -271,10 +294,9 @@ int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body
   threads = size;
   count = size.x * size.y * size.z;
   of_launch_bytes = bytes;
+  of_launch_allowed = allowed.count(name) ? allowed[name] : 0;
   if (!count || count > 1024 || !grid_count || grid.y > 65535 || grid.z > 65535 || grid.x > 0x7fffffffu)
     fault = "a launch of " + std::to_string(grid_count) + " blocks of " + std::to_string(count) + " threads";
-  else if (bytes > 227 << 10)
-    fault = "a launch with " + std::to_string(bytes) + " bytes of shared memory";
   for (auto &threads_of_set : set)
     while (threads_of_set.size() < count && fault.empty())
       threads_of_set.emplace_back(new Thread);

@@ -40,7 +40,12 @@ extern long launches;
 
 extern dim3 thread, block, threads, blocks;
 
-int launch(dim3 grid, dim3 size, size_t bytes, const std::function<void()> &body);
+/* name: the kernel's address, by which it has been allowed shared memory. */
+int launch(dim3 grid, dim3 size, size_t bytes, const void *name, const std::function<void()> &body);
+
+/* A kernel may ask for that much from now on. As on the smallest card with tensor cores' bf16: what more than 48 KiB it and its arrays
+ * together take must have been allowed, and it is 99 KiB at most. */
+int allow_shared(const void *name, size_t bytes);
 
 /* Does it now or, while a stream is captured, when its graph is launched. */
 int queue(std::function<int()> work);
@@ -49,7 +54,10 @@ int queue(std::function<int()> work);
 template <class... P, class... A> int start(dim3 grid, dim3 size, size_t bytes, void (*kernel)(P...), A &&...a)
 {
   std::tuple<P...> parameters(static_cast<P>(a)...);
-  return queue([=] { return launch(grid, size, bytes, [&] { std::apply(kernel, parameters); }); });
+  return queue([=] {
+    return launch(grid, size, bytes, reinterpret_cast<const void *>(kernel),
+                  [&] { std::apply(kernel, parameters); });
+  });
 }
 
 /* Where in a kernel threads wait for something. Nobody does at the one that $CUDA_ON_CPU_WITHOUT names, FILE:LINE: mutate_barriers.py. */
@@ -124,7 +132,8 @@ void copy_wait(int later, Site site);
 #define VQ_SHARED_OF_LAUNCH(name) char *name = static_cast<char *>(cuda_on_cpu::shared_of_launch())
 #define VQ_LAUNCH_SHARED(kernel, grid, size, bytes, stream, ...) \
   ((void)(stream), cuda_on_cpu::start((grid), (size), (bytes), kernel, __VA_ARGS__))
-#define VQ_ALLOW_SHARED(kernel, bytes) ((void)(bytes), 0)
+#define VQ_ALLOW_SHARED(kernel, bytes) \
+  cuda_on_cpu::allow_shared(reinterpret_cast<const void *>(kernel), (size_t)(bytes))
 
 #define vq_mma_bf16(d, a, b)                  cuda_on_cpu::mma_bf16(d, a, b, __LINE__)
 #define vq_load_matrices(out, row)            cuda_on_cpu::load_matrices(out, row, false, __LINE__)
@@ -211,6 +220,7 @@ typedef struct cuda_on_cpu_stream *cudaStream_t;
 typedef struct cuda_on_cpu_event *cudaEvent_t;
 enum {
   cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorNoDevice = 100,
   cudaErrorIllegalAddress = 700,

@@ -216,6 +216,7 @@ const char *cudaGetErrorString(cudaError_t error)
 {
   switch (error) {
   case cudaSuccess: return "no error";
+  case cudaErrorInvalidValue: return "invalid argument";
   case cudaErrorMemoryAllocation: return "out of memory";
   case cudaErrorStreamCaptureUnsupported: return "a stream that is captured was waited for";
   case cudaErrorNoDevice: return "no such device";

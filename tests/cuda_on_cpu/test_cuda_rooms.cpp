@@ -246,6 +246,16 @@ static vq_status cross_entropy_with(Engine &on, int32_t target)
                                          on.leaf(VQ_I32, {3}, std::vector<int32_t>{0, target, 3}, false)));
 }
 
+/* The scores of one row alone are more than a block's shared memory. */
+static void test_too_long()
+{
+  Engine on(true);
+  vq_tensor *out = vq_attention(on.tape, on.leaf({1, 13000, 3}, std::vector<float>(13000 * 3, 0.5f)), 1, false);
+  expect(!out && vq_tape_status(on.tape) == VQ_ERR_UNSUPPORTED &&
+             strstr(vq_error_message(), "attention: a sequence is too long"),
+         "a sequence that is too long", vq_error_message());
+}
+
 static void test_refusals()
 {
   for (int32_t wrong : {-1, 4}) {
@@ -293,6 +303,7 @@ static void test_no_other_device()
 int main()
 {
   test_no_other_device();
+  test_too_long();
   for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
     cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
     test_updates();
