@@ -222,7 +222,7 @@ static const struct {
   damage_fn damage;
   const char *fails[3][2];
 } damages[] = {
-    {"q for k in a CLIP", "clip", clip_q_for_k, {{"clip", "colours"}, {"reference", "losses"}}},
+    {"q for k in a CLIP", "clip", clip_q_for_k, {{"clip", "q and k, pictures"}, {"reference", "losses"}}},
     {"q for k in its text tower",
      "clip",
      text_q_for_k,
