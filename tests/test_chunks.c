@@ -284,7 +284,7 @@ static vq_session *asking(const vq_settings *s)
 }
 
 /* It takes no more than the plan has told, which is all that is allowed. */
-Test(chunks, the_plan_covers_what_is_asked_before)
+Test(chunks, the_plan_covers_what_is_asked_before, .init = scratch_create, .fini = scratch_remove)
 {
   vq_settings s = small();
   vq_plan p;
@@ -311,7 +311,8 @@ Test(chunks, the_plan_covers_what_is_asked_before)
 }
 
 /* A card with no more memory than the steps take also makes the second picture, as a session of its own does. */
-Test(chunks_on_cuda, nothing_else_is_there_when_a_seed_is_asked_for_again)
+Test(chunks_on_cuda, nothing_else_is_there_when_a_seed_is_asked_for_again, .init = scratch_create,
+     .fini = scratch_remove)
 {
   vq_settings s = small();
   vq_plan p;
