@@ -20,6 +20,8 @@ static vq_settings quick(void)
   return shipped_pair(SIDE, 1, 1);
 }
 
+#define STEPS_OF_FALL 40
+
 static vq_session *begin(const vq_settings *s, double weight, double stop)
 {
   vq_session *session;
@@ -79,13 +81,13 @@ Test(session, losses_fall)
   s.threads = 2;
   s.cutouts = 2;
   vq_session *session = begin(&s, 1, VQ_NO_STOP);
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < STEPS_OF_FALL; i++) {
     double loss = step(session).loss;
     first += i < 4 ? loss / 4 : 0;
-    last += i >= 16 ? loss / 4 : 0;
+    last += i >= STEPS_OF_FALL - 4 ? loss / 4 : 0;
   }
   vq_session_free(session);
-  cr_expect(last < 0.85 * first, "from %.4f to %.4f", first, last);
+  cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
 }
 
 /* In bf16 losses fall too, near those of fp32 and not the same; any number of threads gives the same pictures. A processor without
@@ -114,13 +116,13 @@ Test(session, bf16_on_the_cpu)
   s.threads = s.cutouts = 2;
   session = begin(&s, 1, VQ_NO_STOP);
   double first = 0, last = 0;
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < STEPS_OF_FALL; i++) {
     double of_step = step(session).loss;
     first += i < 4 ? of_step / 4 : 0;
-    last += i >= 16 ? of_step / 4 : 0;
+    last += i >= STEPS_OF_FALL - 4 ? of_step / 4 : 0;
   }
   vq_session_free(session);
-  cr_expect(last < 0.85 * first, "from %.4f to %.4f", first, last);
+  cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
   s.cutouts = 1;
   session = begin(&s, 1, VQ_NO_STOP);
   double low = step(session).loss;
