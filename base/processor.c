@@ -1,8 +1,47 @@
 /* processor.c -- asks the processor, and the environment, once. Contract: processor.h. */
+#define _DEFAULT_SOURCE /* syscall */
 #include "base/processor.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#if VQ_TILES_COMPILE
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TILES_WITH_BF16 (1u << 24 | 1u << 22) /* AMX-TILE, AMX-BF16, in edx of the processor's leaf 7 */
+
+/* The numbers of Linux's <asm/prctl.h>, which may be older than the system. */
+#define REQUEST_PERMISSION 0x1023
+#define TILE_DATA          18
+
+static bool has_tiles(void)
+{
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & TILES_WITH_BF16) == TILES_WITH_BF16;
+}
+
+/* The registers are 8 KiB more that the system keeps of a thread, for a process that has asked. */
+static bool may_use_tiles(void)
+{
+  return !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+}
+
+#else
+
+static bool has_tiles(void)
+{
+  return false;
+}
+
+static bool may_use_tiles(void)
+{
+  return false;
+}
+
+#endif
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -33,17 +72,33 @@ static bool most_bf16(void)
 
 #endif
 
-static const char *const words[] = {"plain", "avx2", "avx512"};
-#define WORDS (int)(sizeof words / sizeof *words)
+/* What VQGEN_CPU can be: the vectors, and above them all that this program knows. */
+#define TILES ((int)VQ_VECTORS_AVX512 + 1)
 
-/* The set that VQGEN_CPU asks for; WORDS: it does not ask; -1: it names none. */
+static const struct {
+  const char *word, *name;
+} levels[] = {
+    [VQ_VECTORS_PLAIN] = {"plain", "plain vectors"},
+    [VQ_VECTORS_AVX2] = {"avx2", "AVX2"},
+    [VQ_VECTORS_AVX512] = {"avx512", "AVX-512"},
+    [TILES] = {"amx", "AMX"},
+};
+#define LEVELS (int)(sizeof levels / sizeof *levels)
+
+static int most(void)
+{
+  vq_vectors vectors = most_vectors();
+  return vectors == VQ_VECTORS_AVX512 && most_bf16() && has_tiles() ? TILES : (int)vectors;
+}
+
+/* The level that VQGEN_CPU asks for; LEVELS: it does not ask; -1: it names none. */
 static int asked(void)
 {
   const char *text = getenv("VQGEN_CPU");
   if (!text || !*text)
-    return WORDS;
-  for (int i = 0; i < WORDS; i++)
-    if (!strcmp(text, words[i]))
+    return LEVELS;
+  for (int i = 0; i < LEVELS; i++)
+    if (!strcmp(text, levels[i].word))
       return i;
   return -1;
 }
@@ -52,7 +107,7 @@ static int asked(void)
  * only read. */
 static struct {
   vq_vectors vectors;
-  bool bf16;
+  bool bf16, tiles;
 } found;
 
 #ifdef __GNUC__
@@ -61,8 +116,11 @@ __attribute__((constructor)) static void look(void)
 #ifdef __x86_64__
   __builtin_cpu_init();
 #endif
-  int most = (int)most_vectors(), wanted = asked();
-  found.vectors = (vq_vectors)(wanted >= 0 && wanted < most ? wanted : most);
+  int wanted = asked(), level = most();
+  if (wanted >= 0 && wanted < level)
+    level = wanted;
+  found.tiles = level == TILES && may_use_tiles();
+  found.vectors = level == TILES ? VQ_VECTORS_AVX512 : (vq_vectors)level;
   found.bf16 = found.vectors == VQ_VECTORS_AVX512 && most_bf16();
 }
 #endif
@@ -77,19 +135,24 @@ bool vq_processor_has_bf16(void)
   return found.bf16;
 }
 
+bool vq_processor_has_tiles(void)
+{
+  return found.tiles;
+}
+
 const char *vq_vectors_name(vq_vectors vectors)
 {
-  return vectors == VQ_VECTORS_AVX512 ? "AVX-512" : vectors == VQ_VECTORS_AVX2 ? "AVX2" : "plain vectors";
+  return levels[vectors].name;
 }
 
 vq_status vq_processor_check(void)
 {
   int wanted = asked();
   if (wanted < 0)
-    return vq_fail(VQ_ERR_ARGUMENT, "VQGEN_CPU is \"%s\" in the environment: it can be plain, avx2 or avx512",
+    return vq_fail(VQ_ERR_ARGUMENT, "VQGEN_CPU is \"%s\" in the environment: it can be plain, avx2, avx512 or amx",
                    getenv("VQGEN_CPU"));
-  if (wanted != WORDS && wanted > (int)most_vectors())
+  if (wanted != LEVELS && wanted > most())
     return vq_fail(VQ_ERR_UNSUPPORTED, "VQGEN_CPU asks for %s, which this processor lacks: unset it, or say %s",
-                   vq_vectors_name((vq_vectors)wanted), words[most_vectors()]);
+                   levels[wanted].name, levels[most()].word);
   return VQ_OK;
 }

@@ -80,7 +80,7 @@ static void check_block(int64_t m, int64_t n, int64_t k, unsigned has)
 /* Every number of rows and of columns that a block can have; what stands beside the columns stays. */
 Test(bf16, rows_times_panels)
 {
-  for (int64_t m = 1; m <= 30; m++)
+  for (int64_t m = 1; m <= 70; m++)
     check_block(m, 1 + m * 7 % MOST_N, 1 + m % 9, (unsigned)m % 8);
   for (int64_t n = 1; n <= MOST_N; n++)
     check_block(13, n, 34, (unsigned)n % 8);

@@ -5,8 +5,8 @@
  * float: it is rounded to BF16, to nearest and ties to even, as it is copied to scratch, once for a product. Products of two BF16
  * are exact in float.
  *
- * Where the processor has dot products of BF16 pairs (base/processor.h) they are used: they take what is smaller than the
- * smallest normal float for zero. Elsewhere plain loops compute, which are right and slow: runtime/place.c does not offer them.
+ * Where the processor has matrix tiles or dot products of BF16 pairs (base/processor.h) they are used: they take what is smaller than
+ * the smallest normal float for zero. Elsewhere plain loops compute, which are right and slow: runtime/place.c does not offer them.
  */
 #ifndef VQ_KERNELS_CPU_BF16_H
 #define VQ_KERNELS_CPU_BF16_H
@@ -47,6 +47,9 @@ typedef struct vq_bf16_block {
 } vq_bf16_block;
 
 void vq_bf16_multiply(const vq_bf16_block *g);
+
+/* The same by the processor's matrix tiles; only where vq_processor_has_tiles. */
+void vq_bf16_multiply_tiles(const vq_bf16_block *g);
 
 /* y [m,n] (+)= x [m,k] times panels of [n, 1, k], + bias + skip. */
 typedef struct vq_bf16_linear {

@@ -5,7 +5,7 @@
  * of the kernel, of the copy itself, read as a matrix whose rows overlap. Nothing is laid out pixel by pixel.
  *
  * A task is some lines of output pixels and a block of output channels. What it reads of the panels for DEPTH channels of two
- * panels, and 12 rows of A, stays in the first-level cache.
+ * panels, and 12 rows of A, stays in the first-level cache; with matrix tiles, in the second.
  */
 #include "kernels/cpu/bf16.h"
 
@@ -13,6 +13,7 @@
 #include "kernels/cpu/simd.h"
 
 #define DEPTH       512
+#define DEPTH_TILES 768  /* so that y is gone through once for 768 */
 #define COLUMNS     64   /* output channels of a task */
 #define MOST_PIXELS 416  /* of a line in one task: 8 cutouts with 50 tokens are one */
 #define PIXELS      256  /* of a task where lines are short */
@@ -45,10 +46,11 @@ static void lines_task(void *context, int64_t task)
   const lines *l = context;
   int64_t column = task % l->across * COLUMNS, q = task / l->across % l->parts * l->part;
   int64_t first = task / l->across / l->parts * l->group, last = least(first + l->group, l->pictures * l->high);
+  int64_t depth = vq_processor_has_tiles() ? DEPTH_TILES : DEPTH;
   int64_t apart = l->taps * l->k * VQ_BF16_PANEL, columns = least(COLUMNS, l->n - column);
   const uint16_t *panels = l->panels + column / VQ_BF16_PANEL * apart;
   for (int64_t tap = 0; tap < l->taps; tap++)
-    for (int64_t p = 0; p < l->k; p += DEPTH) {
+    for (int64_t p = 0; p < l->k; p += depth) {
       bool begins = !tap && !p;
       for (int64_t j = 0; j < columns; j += 2 * VQ_BF16_PANEL)
         for (int64_t line = first; line < last; line++) {
@@ -57,7 +59,7 @@ static void lines_task(void *context, int64_t task)
           vq_bf16_multiply(&(vq_bf16_block){
               .m = least(l->part, l->wide - q),
               .n = least(2 * VQ_BF16_PANEL, columns - j),
-              .k = least(DEPTH, l->k - p),
+              .k = least(depth, l->k - p),
               .a = l->a + picture * l->a_picture + row * l->a_line + q * l->a_pixel + tap * l->a_tap + p,
               .lda = l->a_pixel,
               .b = panels + j / VQ_BF16_PANEL * apart + (tap * l->k + p) * VQ_BF16_PANEL,

@@ -214,7 +214,9 @@ DOTS static void multiply_dots(const vq_bf16_block *g)
 
 void vq_bf16_multiply(const vq_bf16_block *g)
 {
-  if (vq_processor_has_bf16())
+  if (vq_processor_has_tiles())
+    vq_bf16_multiply_tiles(g);
+  else if (vq_processor_has_bf16())
     multiply_dots(g);
   else
     multiply_plain(g);

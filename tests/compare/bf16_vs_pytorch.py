@@ -30,16 +30,6 @@ BOXES = [(0, 0, 1), (0.06, 0.08, 0.9), (0.25, 0.125, 0.7), (0.4, 0.35, 0.47), (0
 LEAST_PSNR, PSNR_BEHIND, COSINE_BEHIND = 40.0, 1.0, 0.002
 
 
-def in_autocast(function):
-    """The same, computed in bf16 where autocast does so; what it gives is float32 again."""
-
-    def call(*args):
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return function(*args).float()
-
-    return call
-
-
 def compare(got, exact):
     """-> PSNR of the picture, relative error of the decoder's output, cosine of the gradients"""
     got = {name: np.asarray(array, dtype="f8") for name, array in got.items() if name in ("image", "decode", "grad_z")}
@@ -78,7 +68,7 @@ def main():
     z = draw_z(double, args.size, args.size, generator)
     made = {"PyTorch f32": loop.evaluate(vqgan, clip, z, boxes, text, prompts)}
     decode, encode_image = vqgan.decode, clip.encode_image
-    vqgan.decode, clip.encode_image = in_autocast(decode), in_autocast(encode_image)
+    loop.use_autocast(vqgan, clip)
     made["PyTorch bf16"] = loop.evaluate(vqgan, clip, z, boxes, text, prompts)
     vqgan.decode, clip.encode_image = decode, encode_image
     exact = loop.evaluate(double, clip.double(), z.double(), boxes, text.double(), prompts)

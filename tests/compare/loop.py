@@ -87,6 +87,19 @@ def prompt_loss(features, text, weight, stop):
     return abs(weight) * StraightThrough.apply(d, d.clamp(min=stop)).mean()
 
 
+def use_autocast(vqgan, clip):
+    """From here on decoder and tower compute in bf16 where autocast on the CPU does so; what they give is float32 again."""
+
+    def within(function):
+        def call(*args):
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return function(*args).float()
+
+        return call
+
+    vqgan.decode, clip.encode_image = within(vqgan.decode), within(clip.encode_image)
+
+
 def evaluate(vqgan, clip, z, boxes, text, prompts, gradient=True):
     """Everything that a step computes before the update, as a dict of tensors under the names of `vqgen trace`.
 

@@ -2,6 +2,7 @@
 """The same steps in vqgen and in PyTorch, by turns on this machine: time and memory as ratios.
 
     step_vs_pytorch.py --work FOLDER --vqgen PROGRAM | --vqbench PROGRAM [--size 256 512] [--threads 1 2] [--runs 5] [--cutouts 32] [--between 2 5]
+                       [--options "--precision bf16"] [--torch-bf16]
 
 VQGAN f16 with 1024 codes and CLIP ViT-B/32, seeded random weights, cutouts by adaptive average pooling, Adam: the networks
 and the step of models.py and loop.py. What a step takes is the difference between a run of many steps and a run of few,
@@ -63,6 +64,8 @@ def child(args):
         arrays = tensorfile.read(path)[0]
         model.load_state_dict({name: torch.from_numpy(numpy.array(a)) for name, a in arrays.items()})
         model.eval().requires_grad_(False)
+    if args.torch_bf16:
+        loop.use_autocast(vqgan, clip)
     generator = torch.Generator().manual_seed(2)
     size = args.size[0]
     codes = vqgan.codebook[torch.randint(1024, (size // 16, size // 16), generator=generator)]
@@ -120,7 +123,7 @@ def inside(program, args, size, threads):
     if args.skip_torch:
         return ours, None
     theirs = [sys.executable, __file__, "--work", str(args.work), "--steps", str(few + many), "--inside", str(few), "--size",
-              str(size), "--threads", str(threads), "--cutouts", str(args.cutouts)]
+              str(size), "--threads", str(threads), "--cutouts", str(args.cutouts)] + ["--torch-bf16"] * args.torch_bf16
     return ours, told(theirs, dict(TUNED, OMP_NUM_THREADS=str(threads)))
 
 
@@ -136,6 +139,7 @@ def main():
     parser.add_argument("--cutouts", type=int, default=32)
     parser.add_argument("--between", type=int, nargs=2, default=[2, 5], metavar=("FEW", "MANY"), help="steps of the two runs")
     parser.add_argument("--options", default="", help='more for vqgen, such as "--precision bf16"')
+    parser.add_argument("--torch-bf16", action="store_true", help="PyTorch under autocast in bf16, instead of in float32")
     parser.add_argument("--skip-torch", action="store_true", help="vqgen alone")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--steps", type=int, help=argparse.SUPPRESS)
@@ -163,7 +167,7 @@ def main():
 
             def theirs(steps):
                 return [sys.executable, __file__, "--work", str(args.work), "--steps", str(steps), "--size", str(size),
-                        "--threads", str(threads), "--cutouts", str(args.cutouts)]
+                        "--threads", str(threads), "--cutouts", str(args.cutouts)] + ["--torch-bf16"] * args.torch_bf16
 
             rows = {"vqgen": [], "PyTorch": []}
             for run in range(args.runs):

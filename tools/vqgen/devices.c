@@ -1,4 +1,5 @@
 /* devices.c -- what can compute here. */
+#include "base/processor.h"
 #include "kernels/cpu/gemm.h"
 #include "runtime/machine.h"
 #include "runtime/place.h"
@@ -74,8 +75,9 @@ static void print(const char *model, long processors, const char *sets, const js
   size_t i;
   printf("cpu        %s\nprocessors %ld\ninstructions %s\nproducts   %s\n", model, processors, sets,
          vq_gemm_backend());
-  printf("precision  %s\n", vq_place_cpu_has_bf16() ? "fp32, and bf16 if --precision bf16 asks for it"
-                                                    : "fp32 (no dot products of bf16: AVX512_BF16)");
+  printf("precision  %s\n", vq_processor_has_tiles()  ? "fp32, and bf16, by AMX, if --precision bf16 asks for it"
+                            : vq_place_cpu_has_bf16() ? "fp32, and bf16 if --precision bf16 asks for it"
+                                                      : "fp32 (no dot products of bf16: AVX512_BF16)");
   json_array_foreach(cards, i, one)
       printf("%-10s %s, compute capability %s, %.1f of %.1f GiB free\n",
              json_string_value(json_object_get(one, "device")), json_string_value(json_object_get(one, "name")),

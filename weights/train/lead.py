@@ -36,10 +36,13 @@ def blend(pictures, some, siblings, rng):
 def lead(clip, seen, words):
     """Where a run's loss moves what is seen, and the embeddings: minus the gradient of twice the squared half angle to the text's
     direction, differentiable in its turn."""
-    seen = seen.detach().requires_grad_()
-    found = clip.see(seen)[0]
-    loss = 2 * ((found - words).norm(dim=1) / 2).arcsin().square().sum()
-    return -torch.autograd.grad(loss, seen, create_graph=True)[0], found
+    def loss(x):
+        found = clip.see(x)[0]
+        return 2 * ((found - words).norm(dim=1) / 2).arcsin().square().sum(), found
+
+    with torch.autocast(seen.device.type, torch.bfloat16):
+        gradient, found = torch.func.grad(loss, has_aux=True)(seen)
+    return -gradient, found
 
 
 def astray(led, way):

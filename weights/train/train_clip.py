@@ -41,8 +41,10 @@ FIRST_BATCH, BATCH = 128, 64              # pictures a step
 BLENDS, POOL, POOL_STEP = 28, 48, 16      # blends of them; latents in the pool; those of them that a step moves
 FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.1, 0.5, 6.0
 VARIANTS, PLAINLY, DRAWN = 6, 0.6, 0.85  # of a latent's scene; parts that are told in plain words, and shown as the VQGAN draws them
-LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
-LANDSCAPES, TWO, PLAINEST = 2, 1.3, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
+LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=4)  # how often siblings come that differ in it; all else: 1
+LANDSCAPES, WITH_THING = 1.6, 1.5        # and how often these: those with a house, a boat or the like oftener
+TWO, PLAINEST = 1.3, 2.5                 # filled shapes on plain grounds show best what a shape is
+HARD = dict(star=1.6, ring=1.6, hexagon=1.6, flower=1.6, circle=1.4)
 
 
 def learning_rate(most, part):
@@ -95,9 +97,10 @@ def reconstruct(path, vqgan, pictures, count, device):
 def weight_of(scene, other):
     """How often these siblings are shown."""
     if scene["kind"] == "land":
-        return LANDSCAPES
+        return LANDSCAPES * (1 if scene["object"] == "none" else WITH_THING)
     plainest = scene["style"] == "plain" and scene.get("fill") in (None, "solid") and scene.get("ground", ["plain"])[0] == "plain"
     often = (PLAINEST if plainest else 1) * (TWO if scene["kind"] == "two" else 1)
+    often *= HARD.get(scene.get("shape"), 1)
     return often * max(LESSONS.get(k, 1) for k in differences(scene, other))
 
 
@@ -166,7 +169,11 @@ class Training:
         self.pool = Pool(vqgan, POOL, self.choose, self.show, self.paint, self.say, a.device, world.pictures.shape[1])
         if more:
             self.pool.restore(more["pool"])
-        self.average = {}
+        self.average, self.lead = {}, lead
+        if not a.eager:
+            self.lead = torch.compile(lead)
+            for owner, name in ((vqgan, "decode"), (vqgan, "nearest"), (self.clip, "see")):
+                setattr(owner, name, torch.compile(getattr(owner, name), dynamic=False))
 
     def modules(self):
         return {"clip": self.clip, "reader": self.reader}
@@ -255,8 +262,7 @@ class Training:
         self.pool.renew()
         at = torch.cat([blend(plain, some, siblings[some], self.rng), both[:, :3]])
         to, said = torch.cat([plain[some], both[:, 3:]]), torch.cat([words[some], words[-k:]])
-        with torch.autocast(self.a.device, torch.bfloat16):
-            led, seen = lead(self.clip, at, said)
+        led, seen = self.lead(self.clip, at.detach(), said)
         self.note(pool_off=astray(led[BLENDS:], (to - at)[BLENDS:]), away=(to - at)[BLENDS:].square().mean().sqrt())
         return astray(led, to - at), seen[BLENDS:]
 
@@ -285,6 +291,7 @@ def main():
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--eager", action="store_true", help="without torch.compile, which takes a third off a step and wants a C++ compiler")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=float, default=60, help="seconds")
     p.add_argument("--reconstructions", type=int, default=8000, help="pictures that are also shown as the VQGAN draws them")
