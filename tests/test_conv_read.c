@@ -2,25 +2,16 @@
  * of an x that was there beforehand, whatever the number of threads, and a lane makes no pixel twice. */
 #include "kernels/ops.h"
 
-#include "base/rng.h"
 #include "kernels/cpu/bf16.h"
 #include "kernels/cpu/lines.h"
 #include "kernels/cpu/winograd.h"
 #include "tests/bench.h"
+#include "tests/normals.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static vq_real *draw(int64_t count, uint32_t which)
-{
-  vq_real *x = malloc((size_t)count * sizeof *x);
-  cr_assert(x);
-  for (int64_t i = 0; i < count; i++)
-    x[i] = (vq_real)vq_rng_normal(7, VQ_RNG_WEIGHTS, which, (uint64_t)i);
-  return x;
-}
 
 /* ---- convolutions ---- */
 

@@ -1,7 +1,7 @@
 /* test_winograd.c -- Winograd's filtering against the sum of products that it stands for, added up in double. */
 #include "kernels/cpu/winograd.h"
 
-#include "base/rng.h"
+#include "tests/normals.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -34,15 +34,6 @@ static const shape shapes[] = {
     {2, 5, 3, 272, 496, 1, 1, 10, 6, .upsample = true, .bias = true, .skip = true, .m = 2},
     {2, 10, 6, 496, 272, 1, 1, 10, 6, .halve = true, .turned = true, .add = true, .m = 2},
 };
-
-static vq_real *draw(int64_t count, uint32_t which)
-{
-  vq_real *x = malloc((size_t)count * sizeof *x);
-  cr_assert(x);
-  for (int64_t i = 0; i < count; i++)
-    x[i] = (vq_real)vq_rng_normal(7, VQ_RNG_WEIGHTS, which, (uint64_t)i);
-  return x;
-}
 
 static double pixel(const shape *s, const vq_real *x, int64_t n, int64_t row, int64_t column, int64_t i)
 {
