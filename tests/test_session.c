@@ -20,7 +20,7 @@ static vq_settings quick(void)
   return shipped_pair(SIDE, 1, 1);
 }
 
-#define STEPS_OF_FALL 80
+#define STEPS_OF_FALL 40
 
 static vq_session *begin(const vq_settings *s, double weight, double stop)
 {

@@ -41,10 +41,8 @@ FIRST_BATCH, BATCH = 128, 64              # pictures a step
 BLENDS, POOL, POOL_STEP = 28, 48, 16      # blends of them; latents in the pool; those of them that a step moves
 FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.1, 0.5, 6.0
 VARIANTS, PLAINLY, DRAWN = 6, 0.6, 0.85  # of a latent's scene; parts that are told in plain words, and shown as the VQGAN draws them
-LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=4)  # how often siblings come that differ in it; all else: 1
-LANDS = dict(city=3.5, sea=2, hills=2.4, mountains=2, desert=2, snow=2)  # and how often these: a city has less to be told by
-TWO, PLAINEST = 1.8, 2.5                 # filled shapes on plain grounds show best what a shape is
-HARD = dict(star=1.6, ring=1.6, hexagon=1.6, flower=1.6, circle=1.4)
+LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
+LANDSCAPES, TWO, PLAINEST = 2, 1.3, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
 
 
 def learning_rate(most, part):
@@ -97,10 +95,9 @@ def reconstruct(path, vqgan, pictures, count, device):
 def weight_of(scene, other):
     """How often these siblings are shown."""
     if scene["kind"] == "land":
-        return LANDS[scene["land"]]
+        return LANDSCAPES
     plainest = scene["style"] == "plain" and scene.get("fill") in (None, "solid") and scene.get("ground", ["plain"])[0] == "plain"
     often = (PLAINEST if plainest else 1) * (TWO if scene["kind"] == "two" else 1)
-    often *= HARD.get(scene.get("shape"), 1)
     return often * max(LESSONS.get(k, 1) for k in differences(scene, other))
 
 
