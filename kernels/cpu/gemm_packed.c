@@ -105,7 +105,8 @@ static void all_panels(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_
 
 void vq_gemm_own(const vq_gemm_args *g)
 {
-  vq_real panels[DEPTH * COLUMNS], turned[ROWS * DEPTH];
+  _Alignas(64) vq_real panels[DEPTH * COLUMNS];
+  vq_real turned[ROWS * DEPTH];
   for (int64_t j = 0; j < g->n; j += COLUMNS)
     for (int64_t p = 0; p < g->k; p += DEPTH) {
       int64_t n = least(COLUMNS, g->n - j), k = least(DEPTH, g->k - p);
