@@ -1,21 +1,27 @@
 #!/bin/sh
 # train.sh -- the pair from nothing: the world, the VQGAN, the CLIP, and two judges; and what they can do.
 #
-#   sh weights/train/train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N]
+#   sh weights/train/train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N] [--eager]
 #
 # FOLDER holds all that is made. The command goes on from what is there, so that after any interruption it is given again;
 # with --minutes it stops by itself after about so long and exits with status 3 until all is done. Between such pieces the one
 # FOLDER/*.state that there is, vqgan.safetensors and the empty *.done have to be kept, together at most 16 MiB, beside the other
 # *.safetensors that are finished; the world is
-# drawn again from its seed. --scale 10 trains ten times as long. Needs Python with PyTorch, numpy, safetensors and Pillow.
+# drawn again from its seed. --scale 10 trains ten times as long. A CLIP's networks are compiled at the start of a piece, which takes a
+# minute or two where it was not done before; --eager goes without, for short pieces. Needs Python with PyTorch, numpy, safetensors and Pillow.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-folder=${1:?usage: train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N]}
+folder=${1:?usage: train.sh FOLDER [--device cuda] [--minutes N] [--scale X] [--seed N] [--threads N] [--eager]}
 shift
-device=cpu minutes=1000000 scale=1 seed=0 threads=1
+device=cpu minutes=1000000 scale=1 seed=0 threads=1 eager=
 while [ $# -gt 0 ]; do
   case $1 in
+  --eager)
+    eager=--eager
+    shift
+    continue
+    ;;
   --device) device=$2 ;;
   --minutes) minutes=$2 ;;
   --scale) scale=$2 ;;
@@ -49,7 +55,7 @@ python3 "$here/make_world.py" "$folder/held-out" --count 2000 --seed 2
 piece "$folder/vqgan.state" "$here/train_vqgan.py" --seed "$seed" --steps "$(steps 20000)" --out "$folder/vqgan.safetensors"
 for name in clip judge-1 judge-2; do
   piece "$folder/$name.state" "$here/train_clip.py" --seed "$seed" --steps "$(steps 9000)" --lead-from "$(steps 2000)" \
-    --vqgan "$folder/vqgan.safetensors" --out "$folder/$name.safetensors"
+    --vqgan "$folder/vqgan.safetensors" --out "$folder/$name.safetensors" $eager
   seed=$((seed + 100))
 done
 python3 "$here/measure_vqgan.py" "$folder/vqgan.safetensors" --data "$folder" --device "$device" --threads "$threads"
