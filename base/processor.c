@@ -17,26 +17,17 @@
 #define REQUEST_PERMISSION 0x1023
 #define TILE_DATA          18
 
+/* The processor's, and the system's: the registers are 8 KiB more that it keeps of a thread, for a process that has asked. */
 static bool has_tiles(void)
 {
   unsigned a, b, c, d;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & TILES_WITH_BF16) == TILES_WITH_BF16;
-}
-
-/* The registers are 8 KiB more that the system keeps of a thread, for a process that has asked. */
-static bool may_use_tiles(void)
-{
-  return !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & TILES_WITH_BF16) == TILES_WITH_BF16 &&
+         !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
 }
 
 #else
 
 static bool has_tiles(void)
-{
-  return false;
-}
-
-static bool may_use_tiles(void)
 {
   return false;
 }
@@ -119,7 +110,7 @@ __attribute__((constructor)) static void look(void)
   int wanted = asked(), level = most();
   if (wanted >= 0 && wanted < level)
     level = wanted;
-  found.tiles = level == TILES && may_use_tiles();
+  found.tiles = level == TILES;
   found.vectors = level == TILES ? VQ_VECTORS_AVX512 : (vq_vectors)level;
   found.bf16 = found.vectors == VQ_VECTORS_AVX512 && most_bf16();
 }
@@ -152,7 +143,7 @@ vq_status vq_processor_check(void)
     return vq_fail(VQ_ERR_ARGUMENT, "VQGEN_CPU is \"%s\" in the environment: it can be plain, avx2, avx512 or amx",
                    getenv("VQGEN_CPU"));
   if (wanted != LEVELS && wanted > most())
-    return vq_fail(VQ_ERR_UNSUPPORTED, "VQGEN_CPU asks for %s, which this processor lacks: unset it, or say %s",
+    return vq_fail(VQ_ERR_UNSUPPORTED, "VQGEN_CPU asks for %s, which this machine lacks: unset it, or say %s",
                    levels[wanted].name, levels[most()].word);
   return VQ_OK;
 }

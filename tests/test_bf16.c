@@ -84,7 +84,10 @@ Test(bf16, rows_times_panels)
     check_block(m, 1 + m * 7 % MOST_N, 1 + m % 9, (unsigned)m % 8);
   for (int64_t n = 1; n <= MOST_N; n++)
     check_block(13, n, 34, (unsigned)n % 8);
+  for (unsigned has = 0; has < 8; has++)
+    check_block(61, 40, 70, has);
   check_block(5, 33, 1037, 0);
+  check_block(45, 33, 1037, 0);
 }
 
 /* ---- rooms ---- */

@@ -20,9 +20,8 @@ static vq_settings quick(void)
   return shipped_pair(SIDE, 1, 1);
 }
 
-/* In so many steps losses fall by a quarter at least: the shipped pair, which is not at home at 16 pixels, gets to 0.68 of the first by
- * any vectors, in fp32 and bf16. A gradient that points elsewhere gets nowhere. */
-#define STEPS_OF_FALL 80
+/* In so many steps losses fall by three tenths and a little more: at 16 pixels the shipped pair is not at home, and 40 were not always enough in bf16. */
+#define STEPS_OF_FALL 160
 
 static vq_session *begin(const vq_settings *s, double weight, double stop)
 {
@@ -89,7 +88,7 @@ Test(session, losses_fall)
     last += i >= STEPS_OF_FALL - 4 ? loss / 4 : 0;
   }
   vq_session_free(session);
-  cr_expect(last < 0.75 * first, "from %.4f to %.4f", first, last);
+  cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
 }
 
 /* In bf16 losses fall too, near those of fp32 and not the same; any number of threads gives the same pictures. A processor without
@@ -124,7 +123,7 @@ Test(session, bf16_on_the_cpu)
     last += i >= STEPS_OF_FALL - 4 ? of_step / 4 : 0;
   }
   vq_session_free(session);
-  cr_expect(last < 0.75 * first, "from %.4f to %.4f", first, last);
+  cr_expect(last < 0.7 * first, "from %.4f to %.4f", first, last);
   s.cutouts = 1;
   session = begin(&s, 1, VQ_NO_STOP);
   double low = step(session).loss;

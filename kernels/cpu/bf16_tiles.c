@@ -33,6 +33,7 @@ TILES static void shape_tiles(int rows)
     s.bytes[i] = 64;
     s.rows[i] = (uint8_t)(i < 6 ? rows : SIDE);
   }
+  __asm__ volatile("" : : "r"(&s) : "memory"); /* GCC takes the instruction to read 8 bytes of it */
   _tile_loadconfig(&s);
 }
 
@@ -75,7 +76,7 @@ TILES static inline VQ_BODY void step(bool down, bool right, const uint16_t *a, 
 typedef struct columns {
   int64_t at; /* of the first of them */
   __mmask16 mask;
-  bool whole; /* the mask's all */
+  bool whole; /* the mask is all ones, and one matrix at most goes in */
   const float *begin;
   int64_t begin_row; /* numbers from row to row of `begin`; 0: its rows are all alike, and it is one tile */
 } columns;
