@@ -3,9 +3,8 @@
 
 #include "kernels/check.h"
 #include "kernels/cpu/parallel.h"
-#include "kernels/cpu/reduce.h"
+#include "kernels/quantise/nearest.h"
 
-#include <math.h>
 #include <string.h>
 
 enum { Z, BOOK, IDS };
@@ -28,7 +27,7 @@ static vq_status check_book(const char *op, const vq_tensor *z, const vq_tensor 
 
 /* ---- nearest ---- */
 
-#define TOKENS 8 /* that go through the book together: a row of it is then read once for all of them */
+#define TOKENS VQ_NEAREST_TOKENS
 
 static vq_status nearest_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
 {
@@ -39,43 +38,42 @@ static vq_status nearest_shape(const vq_call *c, vq_shape *out, vq_shape *saved)
   return VQ_OK;
 }
 
-/* A distance that is no number is never less: the id stays a row's. */
-static void nearest_tokens(const vq_call *c, int64_t from, int64_t to)
+static int64_t groups_of(const vq_call *c)
 {
-  int64_t K = c->in[BOOK]->dim[0], C = c->in[BOOK]->dim[1], count = to - from;
-  const vq_real *z = vq_values(c->in[Z]) + from * C, *book = vq_values(c->in[BOOK]);
-  int32_t *ids = (int32_t *)c->out->data + from;
-  vq_real least[TOKENS];
-  for (int64_t m = 0; m < count; m++) {
-    least[m] = INFINITY;
-    ids[m] = 0;
-  }
-  for (int64_t k = 0; k < K; k++)
-    for (int64_t m = 0; m < count; m++) {
-      vq_real distance = vq_distance(z + m * C, book + k * C, C);
-      if (distance < least[m]) {
-        least[m] = distance;
-        ids[m] = (int32_t)k;
-      }
-    }
+  return (vq_rows(c->in[Z]) + TOKENS - 1) / TOKENS;
+}
+
+/* z, in groups of tokens whose channels lie side by side */
+static size_t nearest_scratch(const vq_call *c, bool backward)
+{
+  return backward ? 0 : (size_t)(groups_of(c) * TOKENS * vq_last(c->in[Z])) * sizeof(vq_real);
 }
 
 static void nearest_task(void *context, int64_t task)
 {
   const vq_call *c = context;
-  int64_t from = task * TOKENS, tokens = vq_rows(c->in[Z]);
-  nearest_tokens(c, from, from + TOKENS < tokens ? from + TOKENS : tokens);
+  int64_t K = c->in[BOOK]->dim[0], C = c->in[BOOK]->dim[1], from = task * TOKENS, left = vq_rows(c->in[Z]) - from;
+  int64_t count = left < TOKENS ? left : TOKENS;
+  const vq_real *z = vq_values(c->in[Z]) + from * C;
+  vq_real *across = (vq_real *)c->scratch + from * C;
+  for (int64_t i = 0; i < C; i++)
+    for (int64_t m = 0; m < TOKENS; m++)
+      across[i * TOKENS + m] = m < count ? z[m * C + i] : 0;
+  int32_t ids[TOKENS];
+  vq_nearest_rows(across, vq_values(c->in[BOOK]), K, C, ids);
+  memcpy((int32_t *)c->out->data + from, ids, (size_t)count * sizeof *ids);
 }
 
 static vq_status nearest_forward_cpu(const vq_call *c)
 {
-  vq_parallel(c->device->threads, (vq_rows(c->in[Z]) + TOKENS - 1) / TOKENS, nearest_task, (void *)c);
+  vq_parallel(c->device->threads, groups_of(c), nearest_task, (void *)c);
   return VQ_OK;
 }
 
 const vq_op vq_op_nearest = {
     .name = "nearest",
     .shape = nearest_shape,
+    .scratch = nearest_scratch,
     .forward = nearest_forward_cpu,
 };
 
