@@ -7,7 +7,7 @@
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/simd.h"
 
-#define DEPTH   384
+#define DEPTH   768
 #define COLUMNS 96
 #define ROWS    96 /* of a block of A that is stored transposed, and so is turned first */
 
@@ -43,29 +43,27 @@ static inline VQ_BODY void turn_eight(const vq_real *from, int64_t ld, vq_real *
 static inline VQ_BODY void lay_out_body(bool transposed, const vq_real *from, int64_t ld, int64_t k, int64_t n,
                                         vq_real *panels)
 {
-  for (int64_t j = 0; j < n; j += VQ_PANEL, panels += k * VQ_PANEL) {
-    int64_t columns = n - j < VQ_PANEL ? n - j : VQ_PANEL;
-    if (columns < VQ_PANEL)
-      for (int64_t i = 0; i < k * VQ_PANEL; i++)
-        panels[i] = 0;
-    if (!transposed && columns == VQ_PANEL)
-      for (int64_t p = 0; p < k; p++)
+  int64_t whole = n / VQ_PANEL * VQ_PANEL, columns = n - whole;
+  if (!transposed)
+    for (int64_t p = 0; p < k; p++) /* a row at once, not a panel: what is read lies in one piece */
+      for (int64_t j = 0; j < whole; j += VQ_PANEL)
         for (int64_t c = 0; c < VQ_PANEL; c++)
-          panels[p * VQ_PANEL + c] = from[p * ld + j + c];
-    else if (!transposed)
-      for (int64_t p = 0; p < k; p++)
-        for (int64_t c = 0; c < columns; c++)
-          panels[p * VQ_PANEL + c] = from[p * ld + j + c];
-    else {
+          panels[j * k + p * VQ_PANEL + c] = from[p * ld + j + c];
+  else
+    for (int64_t j = 0; j < whole; j += VQ_PANEL) {
       int64_t p = 0;
-      for (; columns == VQ_PANEL && p + 8 <= k; p += 8)
+      for (; p + 8 <= k; p += 8)
         for (int64_t c = 0; c < VQ_PANEL; c += 8)
-          turn_eight(from + (j + c) * ld + p, ld, panels + p * VQ_PANEL + c);
+          turn_eight(from + (j + c) * ld + p, ld, panels + j * k + p * VQ_PANEL + c);
       for (; p < k; p++)
-        for (int64_t c = 0; c < columns; c++)
-          panels[p * VQ_PANEL + c] = from[(j + c) * ld + p];
+        for (int64_t c = 0; c < VQ_PANEL; c++)
+          panels[j * k + p * VQ_PANEL + c] = from[(j + c) * ld + p];
     }
-  }
+  for (int64_t p = 0; columns && p < k; p++)
+    for (int64_t c = 0; c < VQ_PANEL; c++)
+      panels[whole * k + p * VQ_PANEL + c] = c >= columns ? 0
+                                             : transposed ? from[(whole + c) * ld + p]
+                                                          : from[p * ld + whole + c];
 }
 VQ_LOOP(lay_out, (bool transposed, const vq_real *from, int64_t ld, int64_t k, int64_t n, vq_real *panels),
         (transposed, from, ld, k, n, panels))
