@@ -10,6 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from machine import mixed
+
 STARTS = dict(gray=(0.3, 1.0), ground=(0.3, 0.6), sibling=(0.25, 1.0), other=(0.15, 1.0))  # how often; the most of the way that is gone
 COARSE, FINE = 0.15, 0.05  # how rough what is found on the way may be
 SMALL = 3.0  # a way's L2 norm, over 6912 numbers, below which it matters less where the gradient points
@@ -40,7 +42,7 @@ def lead(clip, seen, words):
         found = clip.see(x)[0]
         return 2 * ((found - words).norm(dim=1) / 2).arcsin().square().sum(), found
 
-    with torch.autocast(seen.device.type, torch.bfloat16):
+    with mixed(seen.device.type):
         gradient, found = torch.func.grad(loss, has_aux=True)(seen)
     return -gradient, found
 

@@ -4,11 +4,24 @@ import ctypes
 import torch
 
 
-def prepare(device, threads):
-    """Says how many threads compute; and on a CPU, that memory once got is kept.
+bfloat16 = True
+
+
+def mixed(device):
+    """Within it matrix products and convolutions take bfloat16, unless prepare was told otherwise."""
+    return torch.autocast(device, torch.bfloat16, enabled=bfloat16)
+
+
+def prepare(device, threads, float32=False):
+    """Says how many threads compute, and in what; and on a CPU, that memory once got is kept.
+
+    float32: a processor that multiplies matrices of bfloat16 no faster (x86-64 without AMX, where the vectors are converted) is
+    quicker without.
 
     PyTorch asks for large blocks and gives them back at every step. By default each is mapped anew and its pages are cleared
     by the system, which takes as long as the computing does."""
+    global bfloat16
+    bfloat16 = not float32
     torch.set_num_threads(threads)
     if device == "cpu":
         trim_threshold, top_pad, mmap_max = -1, -2, -4  # the numbers of <malloc.h>

@@ -3,6 +3,7 @@ way to the picture that was asked for."""
 import torch
 
 import cutouts
+from machine import mixed
 
 CUTOUTS, LR, LR_END, TV_WEIGHT, GRAY_NOISE = 2, 0.2, 0.04, 1.0, 0.02
 YOUNGEST, OLDEST = 60, 130  # steps that a latent lives; a run has 120
@@ -25,7 +26,7 @@ class Clamp01(torch.autograd.Function):
 
 def synth(vqgan, z, device):
     """z to pictures from 0 to 1"""
-    with torch.autocast(device, torch.bfloat16):
+    with mixed(device):
         y = vqgan.decode(vqgan.quantise(z))
     return Clamp01.apply(y.float() * 0.5 + 0.5)
 
@@ -78,7 +79,7 @@ class Pool:
         z = self.z[which].requires_grad_()
         picture = synth(self.vqgan, z, self.device)
         seen = cutouts.take(picture.repeat(CUTOUTS, 1, 1, 1), clip.config["image_resolution"])
-        with torch.autocast(self.device, torch.bfloat16):
+        with mixed(self.device):
             found = clip.see(seen)[0]
         wanted = directions.repeat(CUTOUTS, 1)
         loss = 2 * (((found - wanted).norm(dim=1) / 2).arcsin().square().sum() / CUTOUTS)

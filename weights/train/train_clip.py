@@ -18,28 +18,31 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 import cutouts
 from attributes import Reader, classes_of
 from captions import tell
 from draw import draw
 from lead import astray, blend, lead
-from machine import prepare
+from machine import mixed, prepare
 from make_world import load
 from models import CLIP, VQModel
 from pool import Pool
 from storage import export, load_state, save_state, write_whole
 from train_vqgan import DEFAULTS, to_network
 from vocabulary import Vocabulary, learn
-from world import differences
+from world import differences, family
 
 CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=128, vision_patch_size=8, vision_heads=2,
               context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
 MERGES = 504
 LEAD_FROM = 2000
-FIRST_BATCH, BATCH = 128, 64              # pictures a step
+FIRST_BATCH, BATCH = 128, 56              # pictures a step
+RELATIVES, FAMILIES = 24, dict(one=6, two=4, many=1)  # and so many of families, how often of each kind
 BLENDS, POOL, POOL_STEP = 28, 48, 16      # blends of them; latents in the pool; those of them that a step moves
 FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.1, 0.5, 6.0
+MEMORY = 0.998  # of the average of the weights over the steps
 VARIANTS, PLAINLY, DRAWN = 6, 0.6, 0.85  # of a latent's scene; parts that are told in plain words, and shown as the VQGAN draws them
 LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
 LANDSCAPES, TWO, PLAINEST = 2, 1.3, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
@@ -57,6 +60,18 @@ def metadata_of(path):
 def load_weights(network, path, device):
     network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return network.to(device)
+
+
+def load_for_side(clip, path, device):
+    """Weights of a CLIP that may see pictures of another side: its patches' places are interpolated."""
+    weights, name = {k: v.float() for k, v in load_file(path).items()}, "visual.positional_embedding"
+    own, patches = weights[name][:1], weights[name][1:]
+    was, side = (math.isqrt(len(p) - 1) for p in (weights[name], clip.visual.positional_embedding))
+    if was != side:
+        grid = patches.t().reshape(1, -1, was, was)
+        patches = F.interpolate(grid, side, mode="bicubic").flatten(2)[0].t()
+    clip.load_state_dict({**weights, name: torch.cat([own, patches])})
+    return clip.to(device)
 
 
 def load_vqgan(path, device):
@@ -82,7 +97,7 @@ def reconstruct(path, vqgan, pictures, count, device):
     if not os.path.exists(path):
         out = np.empty((count, *pictures.shape[1:]), np.uint8)
         for i in range(0, count, 16):
-            with torch.autocast(device, torch.bfloat16):
+            with mixed(device):
                 z = vqgan.encode(to_network(pictures[i : min(i + 16, count)], device)).float()
                 y = vqgan.decode(vqgan.look_up(vqgan.nearest(z)))
             y = (y.float().clamp(-1, 1) + 1) * 127.5 + 0.5
@@ -92,12 +107,15 @@ def reconstruct(path, vqgan, pictures, count, device):
     return np.load(path, mmap_mode="r")
 
 
+def plainest(scene):
+    return scene["style"] == "plain" and scene.get("fill") in (None, "solid") and scene.get("ground", ["plain"])[0] == "plain"
+
+
 def weight_of(scene, other):
     """How often these siblings are shown."""
     if scene["kind"] == "land":
         return LANDSCAPES
-    plainest = scene["style"] == "plain" and scene.get("fill") in (None, "solid") and scene.get("ground", ["plain"])[0] == "plain"
-    often = (PLAINEST if plainest else 1) * (TWO if scene["kind"] == "two" else 1)
+    often = (PLAINEST if plainest(scene) else 1) * (TWO if scene["kind"] == "two" else 1)
     return often * max(LESSONS.get(k, 1) for k in differences(scene, other))
 
 
@@ -110,6 +128,7 @@ class World:
         self.tokens = torch.tensor([vocabulary.encode(c) for c in self.captions], device=device)
         self.classes = torch.tensor([classes_of(t["scene"]) for t in told], device=device)
         self.scenes = scenes = [t["scene"] for t in told]
+        self.plainest = {kind: [s for s in scenes if s["kind"] == kind and plainest(s)] for kind in FAMILIES}
         self.chances = np.cumsum([weight_of(a, b) for a, b in zip(scenes[0::2], scenes[1::2])])
 
     def choose_pairs(self, rng, count, among=None):
@@ -152,14 +171,16 @@ class Training:
         self.a, self.world, self.vocabulary, self.drawn = a, world, vocabulary, drawn
         torch.manual_seed(a.seed)
         config = json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)
+        config["image_resolution"] = a.side or config["image_resolution"]
         self.clip = CLIP(config).to(a.device)
         if a.begin:
-            load_weights(self.clip, a.begin, a.device)
+            load_for_side(self.clip, a.begin, a.device)
         self.side, self.reader = config["image_resolution"], Reader(config["embed_dim"]).to(a.device)
         named = [*self.clip.named_parameters(), *self.reader.named_parameters()]
         matrices = [w for n, w in named if w.ndim >= 2 and "embedding" not in n]
         others = [w for n, w in named if w.ndim < 2 or "embedding" in n]
         self.optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=0.05), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
+        self.mean = AveragedModel(self.clip, multi_avg_fn=get_ema_multi_avg_fn(MEMORY))  # what is exported: noise of single steps averages out
         self.step, more = load_state(a.state, self.modules(), self.optimiser)
         torch.manual_seed(a.seed + 1000 + self.step)
         self.rng = np.random.default_rng([a.seed, self.step])
@@ -173,11 +194,11 @@ class Training:
                 setattr(owner, name, torch.compile(getattr(owner, name), dynamic=False))
 
     def modules(self):
-        return {"clip": self.clip, "reader": self.reader}
+        return {"clip": self.clip, "reader": self.reader, "mean": self.mean}
 
     def save(self):
         save_state(self.a.state, self.step, self.modules(), self.optimiser, dict(pool=self.pool.state()))
-        export(self.a.out, "clip", self.clip, dict(DEFAULTS, size=list(self.world.pictures.shape[1:3])), merges=self.vocabulary.text())
+        export(self.a.out, "clip", self.mean.module, dict(DEFAULTS, size=list(self.world.pictures.shape[1:3])), merges=self.vocabulary.text())
 
     def note(self, **values):
         for k, v in values.items():
@@ -218,22 +239,37 @@ class Training:
         tokens = self.world.tokens[2 * numbers + self.rng.integers(0, 2, len(numbers))]
         if len(pooled):
             tokens[-len(pooled) :] = torch.stack([self.pool.text[i] for i in pooled.tolist()])
-        return cut(tokens)
+        return tokens
 
     def pictures(self, numbers):
         drawn, seen = self.drawn, self.world.pictures
         return to_clip(np.stack([drawn[i] if i < len(drawn) and self.rng.random() < DRAWN else seen[i] for i in numbers]), self.a.device)
+
+    def relatives(self):
+        """Scenes that differ from one another in one attribute, and are told in plain words: pictures, tokens, classes."""
+        scenes = []
+        while len(scenes) < RELATIVES:
+            kind = self.rng.choice(list(FAMILIES), p=np.array(list(FAMILIES.values())) / sum(FAMILIES.values()))
+            heads = self.world.plainest[kind]
+            scenes += family(heads[self.rng.integers(len(heads))])
+        scenes = [dict(s, seed=int(self.rng.integers(1 << 31))) for s in scenes[:RELATIVES]]
+        pictures = np.stack([draw(s, self.world.pictures.shape[1]) for s in scenes])
+        told = [self.vocabulary.encode(tell(s, random.Random(s["seed"]), "all")) for s in scenes]
+        kinds = [classes_of(s) for s in scenes]
+        return (to_clip(pictures, self.a.device), torch.tensor(told, device=self.a.device), torch.tensor(kinds, device=self.a.device))
 
     def loss(self):
         """At first pictures and captions only find each other; a CLIP that cannot tell shapes apart learns slowly to lead to them."""
         leads = self.step >= self.a.lead_from
         pooled = torch.arange(POOL_STEP if leads else 0) + self.step * POOL_STEP % POOL
         numbers, siblings = self.batch(pooled)
-        tokens, classes = self.texts(numbers, pooled), self.world.classes[numbers]
-        plain = cutouts.take(self.pictures(numbers), self.side)
-        with torch.autocast(self.a.device, torch.bfloat16):
+        relatives, told, kinds = self.relatives()
+        siblings = np.concatenate([np.roll(np.arange(RELATIVES), 1), RELATIVES + siblings])
+        tokens, classes = cut(torch.cat([told, self.texts(numbers, pooled)])), torch.cat([kinds, self.world.classes[numbers]])
+        plain = cutouts.take(torch.cat([relatives, self.pictures(numbers)]), self.side)
+        with mixed(self.a.device):
             words, found = self.clip.read(tokens), self.clip.see(cutouts.vary(plain))[0]
-        scale, n = self.clip.logit_scale.exp(), len(numbers)
+        scale, n = self.clip.logit_scale.exp(), len(plain)
         logits = scale * found @ words.t()
         columns = logits
         if leads:
@@ -272,6 +308,7 @@ class Training:
         self.optimiser.step()
         with torch.no_grad():
             self.clip.logit_scale.clamp_(0, math.log(60))
+        self.mean.update_parameters(self.clip)
         self.step += 1
 
 
@@ -282,12 +319,14 @@ def main():
     p.add_argument("--state", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--begin", help="a CLIP to train on, instead of numbers at random")
+    p.add_argument("--side", type=int, help="pixels that it sees of a picture, a multiple of 8 [48; with --begin as that one]")
     p.add_argument("--lr", type=float, default=1e-3, help="the greatest learning rate")
     p.add_argument("--lead-from", type=int, help="the first step that trains where it leads [2000; with --begin 0]")
     p.add_argument("--steps", type=int, default=9000)
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--float32", action="store_true", help="not in bfloat16: quicker on x86-64 without AMX")
     p.add_argument("--eager", action="store_true", help="without torch.compile, which takes a third off a step and wants a C++ compiler")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=float, default=60, help="seconds")
@@ -295,7 +334,7 @@ def main():
     a = p.parse_args()
     if a.lead_from is None:
         a.lead_from = 0 if a.begin else LEAD_FROM
-    prepare(a.device, a.threads)
+    prepare(a.device, a.threads, a.float32)
     began = saved = time.time()
     vocabulary = vocabulary_for(a.data, a.begin)
     world, held_out = (World(f"{a.data}/{name}", vocabulary, a.device) for name in ("train", "held-out"))
@@ -307,14 +346,14 @@ def main():
         if t.step % 50 == 0:
             print(f"step {t.step} " + " ".join(f"{k} {v:.3f}" for k, v in t.average.items()) + f" {time.time() - began:.0f} s", flush=True)
         if t.step % 500 == 0:
-            print("  " + measure(t.clip, t.reader, held_out, a.device), flush=True)
+            print("  " + measure(t.mean.module, t.reader, held_out, a.device), flush=True)
         if time.time() - saved > a.save_every:
             t.save()
             saved = time.time()
     t.save()
     if t.step < a.steps:
         sys.exit(3)
-    print("held out: " + measure(t.clip, t.reader, held_out, a.device, 2000))
+    print("held out: " + measure(t.mean.module, t.reader, held_out, a.device, 2000))
 
 
 if __name__ == "__main__":

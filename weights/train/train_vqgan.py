@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from machine import prepare
+from machine import mixed, prepare
 from make_world import load
 from models import VQModel
 from storage import export, load_state, save_state
@@ -101,10 +101,11 @@ def main():
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--float32", action="store_true", help="not in bfloat16: quicker on x86-64 without AMX")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=float, default=60, help="seconds")
     a = p.parse_args()
-    prepare(a.device, a.threads)
+    prepare(a.device, a.threads, a.float32)
     began = saved = time.time()
     pictures, held_out = load(f"{a.data}/train")[0], load(f"{a.data}/held-out")[0]
     torch.manual_seed(a.seed)
@@ -134,7 +135,7 @@ def main():
                 seen = [model.encode(batch_of(pictures, rng, a.device)) for _ in range(60)]
                 codes.begin(torch.cat([z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]) for z in seen]))
         x = batch_of(pictures, rng, a.device)
-        with torch.autocast(a.device, torch.bfloat16):
+        with mixed(a.device):
             z = model.encode(x).float()
         loss, zq = 0, z
         if step >= first_codes:
@@ -143,7 +144,7 @@ def main():
             zq = z + (model.look_up(nearest) - z).detach()
             with torch.no_grad():
                 codes.follow(z.permute(0, 2, 3, 1).reshape(-1, z.shape[1]), nearest.flatten(), step % 20 == 0 and part < 0.85)
-        with torch.autocast(a.device, torch.bfloat16):
+        with mixed(a.device):
             y = model.decode(zq)
         loss = loss + loss_of(y.float() - x)
         optimiser.zero_grad(set_to_none=True)

@@ -136,6 +136,19 @@ def differences(scene, other):
     return [k for k in scene if k != "seed" and scene[k] != other[k]]
 
 
+def family(scene):
+    """The scene with every shape that its thing may have, its two things in every relation and exchanged, or its things in every
+    number; of other scenes, it alone."""
+    if scene["kind"] == "one":
+        return [dict(scene, shape=s) for s in SHAPES]
+    if scene["kind"] == "two":
+        exchanged = dict(scene, colour=scene["colour2"], colour2=scene["colour"])
+        return [dict(s, relation=r) for s in (scene, exchanged) for r in RELATIONS if r != "inside" or s["shape2"] in ROOM]
+    if scene["kind"] == "many":
+        return [dict(scene, count=c) for c in COUNTS]
+    return [scene]
+
+
 def make_siblings(rng):
     """Two scenes that differ in one attribute, and that attribute's name; they are not drawn with the same seed."""
     scene, other = make_scene(rng), None
