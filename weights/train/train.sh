@@ -8,7 +8,7 @@
 # FOLDER/*.state that there is, vqgan.safetensors and the empty *.done have to be kept, together at most 16 MiB, beside the other
 # *.safetensors that are finished; the world is
 # drawn again from its seed. --scale 10 trains ten times as long. A CLIP's networks are compiled at the start of a piece, which takes a
-# minute or two where it was not done before; --eager goes without, for short pieces. --float32 is quicker on x86-64 without AMX. Needs Python with PyTorch, numpy, safetensors and Pillow.
+# minute or two where it was not done before; --eager goes without, for short pieces. --float32 is quicker on an Intel processor without AMX. Needs Python with PyTorch, numpy, safetensors and Pillow.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -101,7 +101,7 @@ def main():
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--float32", action="store_true", help="not in bfloat16: quicker on x86-64 without AMX")
+    p.add_argument("--float32", action="store_true", help="not in bfloat16: quicker on some processors (an Intel one without AMX; not a Zen 5)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--save-every", type=float, default=60, help="seconds")
     a = p.parse_args()
