@@ -215,8 +215,13 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
     vq_tensor *x = call->in[i];
     if (x && x->wants)
       call->wants |= 1u << i;
+    if (x && x->prepared_for && x->prepared_for != op)
+      return vq_fail(VQ_ERR_ARGUMENT, "%s: input %d is laid out for %s: give each op a weight of its own", op->name,
+                     i, x->prepared_for->name);
     if (x && x->weight && !x->wants && !(x->prepared[0] && x->prepared[1]) && by.prepare)
       VQ_TRY(by.prepare(call));
+    if (x && (x->prepared[0] || x->prepared[1]))
+      x->prepared_for = op;
   }
   if (!by.forward || (call->wants & ~op->passes && !by.backward))
     return vq_fail(VQ_ERR_UNSUPPORTED, "%s: the %s device has no %s for it", op->name, t->device->backend->name,

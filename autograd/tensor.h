@@ -40,7 +40,8 @@ struct vq_tensor {
   bool wants; /* leads back to a leaf that wants a gradient */
   bool weight;    /* lives in the device's weights arena, as long as the device; else in the step pool, on a tape */
   void *prepared[2]; /* a frozen weight in the forms that its room made for itself (vq_op.prepare), for forward and for
-                      * backward; NULL: none */
+                      * backward; NULL: none. Its own values may be gone for them */
+  const struct vq_op *prepared_for; /* the one op that may still read it; NULL: any */
 };
 
 size_t vq_dtype_bytes(vq_dtype dtype);

@@ -164,6 +164,7 @@ const vq_case vq_cases_basic[] = {
     {"linear, weight only", &vq_op_linear, linear, {CONST(131, 5), LEAF(2, 5), NONE, NONE}},
     {"linear, channels in eights", &vq_op_linear, linear, {LEAF(9, 40), FROZEN(24, 40), FROZEN(24), LEAF(9, 24)}},
     {"linear, long rows", &vq_op_linear, linear, {LEAF(2, 2048), FROZEN(8, 2048), NONE, NONE}},
+    {"linear, kept as panels", &vq_op_linear, linear, {LEAF(5, 32), FROZEN(48, 32), FROZEN(48), LEAF(5, 48)}},
     {"linear, added to", &vq_op_linear, linear_added, {LEAF(5, 8), LEAF(16, 8), LEAF(16), LEAF(16, 8)}},
 
     {"gelu, quick", &vq_op_gelu, gelu_quick, {LEAF(3, 5, 7)}},

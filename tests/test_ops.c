@@ -72,6 +72,26 @@ ParameterizedTest(int *number, ops, repeats)
   vq_result_free(&dry);
 }
 
+static vq_tensor *linear(vq_tape *t, vq_tensor *const *in)
+{
+  return vq_linear(t, in[0], in[1], in[2], in[3]);
+}
+
+/* A frozen weight is kept as panels: the same sums in the same order as of one that is read row by row. Deeper and wider than a block
+ * of products, both ways. */
+Test(ops, a_kept_weight_makes_the_same_bits)
+{
+  const vq_case kept = {
+      "kept", &vq_op_linear, linear, {LEAF(30, 784), FROZEN(800, 784), FROZEN(800), LEAF(30, 800)}};
+  const vq_case read = {"read", &vq_op_linear, linear, {LEAF(30, 784), CONST(800, 784), CONST(800), LEAF(30, 800)}};
+  vq_result a, b;
+  cr_assert(!vq_case_run(&kept, 2, SEED, NULL, NULL, &a) && !vq_case_run(&read, 2, SEED, NULL, NULL, &b), "%s",
+            vq_error_message());
+  expect_equal_bits(&kept, &a, &b, "a weight that is not kept");
+  vq_result_free(&a);
+  vq_result_free(&b);
+}
+
 #ifdef VQ_DOUBLE
 
 static vq_tensor *call_case(vq_tape *tape, vq_tensor *const *in, void *user)

@@ -603,6 +603,10 @@ Test(tape, prepare_is_called_once_for_a_frozen_weight)
   copied(&b, &op, x, NULL);
   cr_expect(prepared == 2 && !on_tape->prepared[0] && !trained->prepared[0], "%d", prepared);
   expect_status(&b, VQ_OK);
+  vq_op other = copy_op();
+  cr_expect(!copied(&b, &other, x, w[0]), "its values may be gone");
+  expect_status(&b, VQ_ERR_ARGUMENT);
+  expect_words("copy", "input 1", "laid out");
   close_bench(&b);
 }
 

@@ -6,8 +6,7 @@
 #ifndef VQ_KERNELS_CPU_GEMM_H
 #define VQ_KERNELS_CPU_GEMM_H
 
-#include "autograd/tensor.h"
-#include "base/threads.h"
+#include "autograd/device.h"
 
 typedef struct vq_gemm_args {
   bool ta, tb; /* A is stored [k,m]; B is stored [n,k] */
@@ -21,6 +20,7 @@ typedef struct vq_gemm_args {
   vq_real *c;
   int64_t ldc;
   const vq_real *bias, *skip; /* [n], and [m,n] with rows as C has them: added to the product. NULL: none */
+  bool panels;                /* what stands at b was laid out by vq_gemm_keep_panels; ldb is as before that */
 } vq_gemm_args;
 
 /* C = alpha op(A) op(B) + beta C + bias + skip, on the calling thread. For use inside a task. */
@@ -35,6 +35,11 @@ vq_gemm_args vq_gemm_start(const vq_gemm_args *g);
 
 /* The same, cut into blocks of C that the pool's threads compute; the cut depends on m and n alone. */
 void vq_gemm_parallel(vq_threads *threads, const vq_gemm_args *g);
+
+/* Lays a frozen weight [n,k] out as panels (kernels/cpu/panels.h) in the place of its values, [n / VQ_PANEL, k, VQ_PANEL], and sets both
+ * of w->prepared to them. As a B that is stored [n,k] they are what the innermost loop reads. Does nothing where n or k is no multiple of
+ * VQ_PANEL, nor in the oracle. */
+vq_status vq_gemm_keep_panels(vq_device *device, vq_tensor *w);
 
 /* "AVX-512", "AVX2", "plain vectors", or the oracle's "plain loops" */
 const char *vq_gemm_backend(void);

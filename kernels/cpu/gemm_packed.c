@@ -5,8 +5,12 @@
  * systems give 512.
  */
 #include "kernels/cpu/gemm.h"
+#include "autograd/op.h"
 #include "kernels/cpu/panels.h"
 #include "kernels/cpu/simd.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define DEPTH   768
 #define COLUMNS 64
@@ -69,6 +73,18 @@ static inline VQ_BODY void lay_out_body(bool transposed, const vq_real *from, in
 VQ_LOOP(lay_out, (bool transposed, const vq_real *from, int64_t ld, int64_t k, int64_t n, vq_real *panels),
         (transposed, from, ld, k, n, panels))
 
+/* The same of [k,n] that is kept as panels of its rows, ld * VQ_PANEL elements from one to the next. k and n are multiples of VQ_PANEL. */
+static inline VQ_BODY void turn_panels_body(const vq_real *from, int64_t ld, int64_t k, int64_t n, vq_real *panels)
+{
+  for (int64_t p = 0; p < k; p += VQ_PANEL) /* one kept panel after the other: what is read lies in one piece */
+    for (int64_t j = 0; j < n; j += 8)
+      for (int64_t q = p; q < p + VQ_PANEL; q += 8)
+        turn_eight(from + p * ld + j * VQ_PANEL + q - p, VQ_PANEL,
+                   panels + j / VQ_PANEL * VQ_PANEL * k + q * VQ_PANEL + j % VQ_PANEL);
+}
+VQ_LOOP(turn_panels, (const vq_real *from, int64_t ld, int64_t k, int64_t n, vq_real *panels),
+        (from, ld, k, n, panels))
+
 static void turn(const vq_real *from, int64_t ld, int64_t rows, int64_t k, vq_real *to)
 {
   for (int64_t p = 0; p < k; p++)
@@ -83,7 +99,7 @@ static void narrow(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t ld
   vq_real tile[ROWS * VQ_PANEL];
   for (int64_t from = 0; from < m; from += ROWS) {
     int64_t rows = least(ROWS, m - from);
-    vq_panel_products(rows, 1, k, a + from * lda, lda, panel, alpha, 0, tile, VQ_PANEL);
+    vq_panel_products(rows, 1, k, a + from * lda, lda, panel, 0, alpha, 0, tile, VQ_PANEL);
     for (int64_t i = 0; i < rows; i++)
       for (int64_t j = 0; j < n; j++) {
         vq_real *to = c + (from + i) * ldc + j, made = tile[i * VQ_PANEL + j];
@@ -94,31 +110,47 @@ static void narrow(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t ld
 
 /* Rows of A [m,k] times all panels. */
 static void all_panels(int64_t m, int64_t n, int64_t k, const vq_real *a, int64_t lda, const vq_real *panels,
-                       vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
+                       int64_t apart, vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
 {
-  int64_t whole = n / VQ_PANEL * VQ_PANEL;
-  vq_panel_products(m, whole / VQ_PANEL, k, a, lda, panels, alpha, beta, c, ldc);
-  if (n > whole)
-    narrow(m, n - whole, k, a, lda, panels + whole * k, alpha, beta, c + whole, ldc);
+  int64_t whole = n / VQ_PANEL;
+  vq_panel_products(m, whole, k, a, lda, panels, apart, alpha, beta, c, ldc);
+  if (n > whole * VQ_PANEL)
+    narrow(m, n - whole * VQ_PANEL, k, a, lda, panels + whole * apart, alpha, beta, c + whole * VQ_PANEL, ldc);
+}
+
+/* Columns [j, j + n) and depths [p, p + k) of B as panels, `apart` elements from one to the next: where they are kept so, as they lie; else in `room`. */
+static const vq_real *panels_of(const vq_gemm_args *g, int64_t j, int64_t n, int64_t p, int64_t k, vq_real *room,
+                                int64_t *apart)
+{
+  if (g->panels && g->tb) {
+    *apart = g->ldb * VQ_PANEL;
+    return g->b + j * g->ldb + p * VQ_PANEL;
+  }
+  *apart = k * VQ_PANEL;
+  if (g->panels)
+    turn_panels(g->b + p * g->ldb + j * VQ_PANEL, g->ldb, k, n, room);
+  else
+    lay_out(g->tb, g->tb ? g->b + j * g->ldb + p : g->b + p * g->ldb + j, g->ldb, k, n, room);
+  return room;
 }
 
 void vq_gemm_own(const vq_gemm_args *g)
 {
-  _Alignas(64) vq_real panels[DEPTH * COLUMNS];
+  _Alignas(64) vq_real room[DEPTH * COLUMNS];
   vq_real turned[ROWS * DEPTH];
   for (int64_t j = 0; j < g->n; j += COLUMNS)
     for (int64_t p = 0; p < g->k; p += DEPTH) {
-      int64_t n = least(COLUMNS, g->n - j), k = least(DEPTH, g->k - p);
+      int64_t n = least(COLUMNS, g->n - j), k = least(DEPTH, g->k - p), apart;
       vq_real beta = p ? 1 : g->beta, *c = g->c + j;
-      lay_out(g->tb, g->tb ? g->b + j * g->ldb + p : g->b + p * g->ldb + j, g->ldb, k, n, panels);
+      const vq_real *panels = panels_of(g, j, n, p, k, room, &apart);
       if (!g->ta) {
-        all_panels(g->m, n, k, g->a + p, g->lda, panels, g->alpha, beta, c, g->ldc);
+        all_panels(g->m, n, k, g->a + p, g->lda, panels, apart, g->alpha, beta, c, g->ldc);
         continue;
       }
       for (int64_t i = 0; i < g->m; i += ROWS) {
         int64_t rows = least(ROWS, g->m - i);
         turn(g->a + p * g->lda + i, g->lda, rows, k, turned);
-        all_panels(rows, n, k, turned, k, panels, g->alpha, beta, c + i * g->ldc, g->ldc);
+        all_panels(rows, n, k, turned, k, panels, apart, g->alpha, beta, c + i * g->ldc, g->ldc);
       }
     }
 }
@@ -127,6 +159,37 @@ void vq_gemm(const vq_gemm_args *whole)
 {
   vq_gemm_args g = vq_gemm_start(whole);
   vq_gemm_own(&g);
+}
+
+typedef struct keeping {
+  const vq_real *rows;
+  vq_real *panels;
+  int64_t k;
+} keeping;
+
+static void keep_task(void *context, int64_t panel)
+{
+  const keeping *job = context;
+  int64_t from = panel * VQ_PANEL * job->k;
+  lay_out(true, job->rows + from, job->k, job->k, VQ_PANEL, job->panels + from);
+}
+
+vq_status vq_gemm_keep_panels(vq_device *device, vq_tensor *w)
+{
+  int64_t n = w->dim[0], k = w->dim[1];
+  size_t bytes = (size_t)(n * k) * sizeof(vq_real);
+  if (n % VQ_PANEL || k % VQ_PANEL)
+    return VQ_OK;
+  if (!device->plan) {
+    vq_real *rows = malloc(bytes + 1);
+    if (!rows)
+      return vq_fail(VQ_ERR_MEMORY, "no memory to lay a weight out");
+    memcpy(rows, w->data, bytes);
+    vq_parallel(device->threads, n / VQ_PANEL, keep_task, &(keeping){rows, w->data, k});
+    free(rows);
+  }
+  w->prepared[VQ_FORWARD] = w->prepared[VQ_BACKWARD] = w->data;
+  return VQ_OK;
 }
 
 const char *vq_gemm_backend(void)

@@ -1,5 +1,6 @@
 /* gemm_parallel.c -- what all matrix products share: how one begins, and how it is cut into tasks. */
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/panels.h"
 #include "kernels/cpu/simd.h"
 
 /* A block's rows and columns. Many rows, because each block lays its columns of B out again: all 400 rows of 8 cutouts
@@ -49,7 +50,7 @@ static void block_task(void *context, int64_t task)
   g.m = least(BLOCK_ROWS, g.m - row);
   g.n = least(BLOCK_COLS, g.n - col);
   g.a += g.ta ? row : row * g.lda;
-  g.b += g.tb ? col * g.ldb : col;
+  g.b += g.tb ? col * g.ldb : g.panels ? col * VQ_PANEL : col;
   g.c += row * g.ldc + col;
   g.bias = g.bias ? g.bias + col : NULL;
   g.skip = g.skip ? g.skip + row * g.ldc + col : NULL;

@@ -16,6 +16,7 @@ typedef struct product {
   const vq_real *a;
   int64_t lda;
   const vq_real *panel;
+  int64_t apart; /* from one panel to the next */
   vq_real alpha, beta;
   vq_real *c;
   int64_t ldc;
@@ -53,7 +54,7 @@ DEFINE_BLOCK(block16, vector16)
 /* All panels; the compiler makes a block of each number of rows. */
 static inline VQ_BODY void rows_8(int64_t m, int64_t panels, product g)
 {
-  for (; panels > 0; panels--, g.panel += g.k * VQ_PANEL, g.c += VQ_PANEL) {
+  for (; panels > 0; panels--, g.panel += g.apart, g.c += VQ_PANEL) {
     int64_t i = 0;
     for (; i + 6 <= m; i += 6)
       block8(6, 2, 8, &g, i);
@@ -70,7 +71,7 @@ static inline VQ_BODY void rows_8(int64_t m, int64_t panels, product g)
 
 static inline VQ_BODY void some_panels(int across, int64_t m, const product *g)
 {
-  int64_t i = 0, apart = g->k * VQ_PANEL;
+  int64_t i = 0, apart = g->apart;
   for (; i + 12 <= m; i += 12)
     block16(12, across, apart, g, i);
   if (i + 8 <= m) {
@@ -91,7 +92,7 @@ static inline VQ_BODY void some_panels(int across, int64_t m, const product *g)
 
 static inline VQ_BODY void rows_16(int64_t m, int64_t panels, product g)
 {
-  for (; panels >= 2; panels -= 2, g.panel += 2 * g.k * VQ_PANEL, g.c += 2 * VQ_PANEL)
+  for (; panels >= 2; panels -= 2, g.panel += 2 * g.apart, g.c += 2 * VQ_PANEL)
     some_panels(2, m, &g);
   if (panels)
     some_panels(1, m, &g);
@@ -99,7 +100,7 @@ static inline VQ_BODY void rows_16(int64_t m, int64_t panels, product g)
 VQ_LOOP3(rows, (int64_t m, int64_t panels, product g), (m, panels, g))
 
 void vq_panel_products(int64_t m, int64_t panels, int64_t k, const vq_real *a, int64_t lda, const vq_real *b,
-                       vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
+                       int64_t apart, vq_real alpha, vq_real beta, vq_real *c, int64_t ldc)
 {
-  rows(m, panels, (product){k, a, lda, b, alpha, beta, c, ldc});
+  rows(m, panels, (product){k, a, lda, b, apart, alpha, beta, c, ldc});
 }

@@ -10,9 +10,9 @@
 #define VQ_PANEL      16
 #define VQ_PANEL_ROWS 12 /* of A that a product has in hand at most: a good multiple for a caller's blocks */
 
-/* c[i,j] = alpha (sum over p of a[i,p] b[p,j]) + beta c[i,j], i < m, j < panels * VQ_PANEL, b's panels one after the other;
- * with beta 0, c is not read. The k products of an element are added in order. On the calling thread. */
+/* c[i,j] = alpha (sum over p of a[i,p] b[p,j]) + beta c[i,j], i < m, j < panels * VQ_PANEL, b's panels `apart` elements from one to
+ * the next; with beta 0, c is not read. The k products of an element are added in order. On the calling thread. */
 void vq_panel_products(int64_t m, int64_t panels, int64_t k, const vq_real *a, int64_t lda, const vq_real *b,
-                       vq_real alpha, vq_real beta, vq_real *c, int64_t ldc);
+                       int64_t apart, vq_real alpha, vq_real beta, vq_real *c, int64_t ldc);
 
 #endif

@@ -331,8 +331,8 @@ static void finish_tiles(const job *j, const lane *l, int64_t first, int64_t til
   target y = target_of(j);
   for (int64_t p = 0; p < points; p++)
     vq_panel_products(tiles, columns / VQ_PANEL, a->ci, l->seen + p * seen_apart, a->ci,
-                      a->form + ((j->part * points + p) * a->co + from) * a->ci, 1, 0, l->made + p * made_apart,
-                      columns);
+                      a->form + ((j->part * points + p) * a->co + from) * a->ci, a->ci * VQ_PANEL, 1, 0,
+                      l->made + p * made_apart, columns);
   for (int64_t t = 0; t < tiles; t++)
     put(a, j->side, &y, place_of(j, first + t), from, columns, l->made + t * columns, made_apart);
 }

@@ -41,7 +41,10 @@ static size_t linear_scratch(const vq_call *c, bool backward)
 
 static vq_status linear_prepare(const vq_call *c)
 {
-  return in_bf16(c) ? vq_bf16_prepare(c->device, c->in[W], c->in[X]->wants) : VQ_OK;
+  vq_tensor *w = c->in[W];
+  if (in_bf16(c))
+    return vq_bf16_prepare(c->device, w, c->in[X]->wants);
+  return w->weight && !w->wants && !w->prepared[VQ_FORWARD] ? vq_gemm_keep_panels(c->device, w) : VQ_OK;
 }
 
 static vq_status linear_forward_cpu(const vq_call *c)
@@ -56,6 +59,7 @@ static vq_status linear_forward_cpu(const vq_call *c)
     return VQ_OK;
   }
   vq_gemm_args product = {false, true, M, O, I, 1, vq_values(x), I, vq_values(w), I, 0, vq_values(c->out), O};
+  product.panels = w->prepared[VQ_FORWARD];
   product.bias = c->in[B] ? vq_values(c->in[B]) : NULL;
   product.skip = c->in[SKIP] ? vq_values(c->in[SKIP]) : NULL;
   vq_gemm_parallel(c->device->threads, &product);
@@ -72,6 +76,7 @@ static vq_status linear_backward_cpu(const vq_call *c)
     vq_bf16_linear_cpu(c->device, &low, c->scratch);
   } else if (vq_wants(c, X)) {
     vq_gemm_args product = {false, false, M, I, O, 1, dy, O, vq_values(w), I, vq_adds(c, X), vq_grad(x), I};
+    product.panels = w->prepared[VQ_BACKWARD];
     vq_gemm_parallel(c->device->threads, &product);
   }
   if (vq_wants(c, W)) {

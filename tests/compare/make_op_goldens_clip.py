@@ -69,6 +69,9 @@ def basic():
     row = "linear, frozen weights"
     d = Draws(row)
     golden(row, linear, [d.normal(2, 3, 7), d.normal(4, 7), d.normal(4), None], [0])
+    row = "linear, kept as panels"
+    d = Draws(row)
+    golden(row, linear, [d.normal(5, 32), d.normal(48, 32), d.normal(48), d.normal(5, 48)], [0, 3])
 
     quick = lambda x: x * torch.sigmoid(1.702 * x)
     golden("gelu, quick", quick, [Draws("gelu, quick").normal(3, 5, 7)], [0])
