@@ -220,7 +220,7 @@ static vq_status record(vq_tape *t, const vq_op *op, vq_call *call, int count)
                      i, x->prepared_for->name);
     if (x && x->weight && !x->wants && !(x->prepared[0] && x->prepared[1]) && by.prepare)
       VQ_TRY(by.prepare(call));
-    if (x && (x->prepared[0] || x->prepared[1]))
+    if (x && !x->prepared_for && (x->prepared[0] || x->prepared[1]))
       x->prepared_for = op;
   }
   if (!by.forward || (call->wants & ~op->passes && !by.backward))

@@ -207,13 +207,14 @@ static void check_room(int64_t n, int64_t h, int64_t w, int64_t ci, int64_t co, 
   vq_real *values = draw(n * h * w * ci, 1);
   for (int64_t i = 0; i < n * h * w * ci; i++)
     values[i] += (vq_real)(i / (h * w * ci)); /* samples of other means */
-  vq_tensor *x = vq_leaf(b.tape, &of_x, values, false),
-            *kernel = weight_of(b.device, 4, (int64_t[]){co, 3, 3, ci}, 2);
+  vq_tensor *x = vq_leaf(b.tape, &of_x, values, false), *kernel[2];
+  for (int i = 0; i < 2; i++) /* each op lays out its own */
+    kernel[i] = weight_of(b.device, 4, (int64_t[]){co, 3, 3, ci}, 2);
   vq_tensor *g = weight_of(b.device, 1, &ci, 3), *shift = weight_of(b.device, 1, &ci, 4),
             *bias = weight_of(b.device, 1, &co, 5);
-  vq_tensor *is = vq_norm_act_conv(b.tape, x, g, shift, 2, 1e-6, act, kernel, bias, NULL);
+  vq_tensor *is = vq_norm_act_conv(b.tape, x, g, shift, 2, 1e-6, act, kernel[0], bias, NULL);
   vq_tensor *v = vq_group_norm(b.tape, x, g, shift, 2, 1e-6), *h1 = act == VQ_ACT_SILU ? vq_silu(b.tape, v) : v;
-  vq_tensor *must = vq_conv(b.tape, h1, kernel, bias, 1, (int[]){1, 1, 1, 1});
+  vq_tensor *must = vq_conv(b.tape, h1, kernel[1], bias, 1, (int[]){1, 1, 1, 1});
   cr_assert(is && must, "%s", vq_error_message());
   const vq_real *y = vq_values(is), *of = vq_values(must);
   double off = 0, square = 0;

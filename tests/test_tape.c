@@ -590,20 +590,16 @@ static vq_status count_prepare(const vq_call *c)
 Test(tape, prepare_is_called_once_for_a_frozen_weight)
 {
   bench b = open_bench(1, POOL_BYTES);
-  vq_op op = copy_op();
+  vq_op op = copy_op(), other = op;
   op.prepare = count_prepare;
-  vq_tensor *x = leaf(&b, 1, true, DIM(4)), *on_tape = leaf(&b, 1, false, DIM(4));
-  vq_tensor *w[2] = {weight(&b, 2, false, DIM(4)), weight(&b, 3, false, DIM(4))},
-            *trained = weight(&b, 4, true, DIM(4));
-  for (int i = 0; i < 6; i++)
-    copied(&b, &op, x, w[i % 2]);
-  cr_expect(prepared == 2 && w[0]->prepared[0] && w[1]->prepared[1] && w[0]->prepared[0] != w[1]->prepared[0], "%d", prepared);
-  copied(&b, &op, x, on_tape);
-  copied(&b, &op, x, trained);
-  copied(&b, &op, x, NULL);
-  cr_expect(prepared == 2 && !on_tape->prepared[0] && !trained->prepared[0], "%d", prepared);
+  vq_tensor *x = leaf(&b, 1, true, DIM(4)), *w[] = {weight(&b, 2, false, DIM(4)), weight(&b, 3, false, DIM(4)),
+                                                    leaf(&b, 1, false, DIM(4)), weight(&b, 4, true, DIM(4)), NULL};
+  for (int i = 0; i < 15; i++)
+    copied(&b, &op, x, w[i % 5]);
+  cr_expect(prepared == 2, "%d: the two frozen weights, no leaf and no trained one", prepared);
+  cr_expect(w[0]->prepared[0] && w[1]->prepared[1] && w[0]->prepared[0] != w[1]->prepared[0]);
+  cr_expect(!w[2]->prepared[0] && !w[3]->prepared[0]);
   expect_status(&b, VQ_OK);
-  vq_op other = copy_op();
   cr_expect(!copied(&b, &other, x, w[0]), "its values may be gone");
   expect_status(&b, VQ_ERR_ARGUMENT);
   expect_words("copy", "input 1", "laid out");
@@ -664,8 +660,7 @@ Test(tape, the_watch_sees_every_kernel)
   cr_expect(!strcmp(w.calls, "+gelu+add+mul+sum-sum-mul-gelu"), "%s", w.calls);
   cr_expect(!w.bad, "%d calls with no output or an impossible time", w.bad);
   vq_tape_watch(b.tape, NULL, NULL);
-  x = leaf(&b, 1, true, DIM(2, 3));
-  vq_gelu(b.tape, x, VQ_GELU_EXACT);
+  vq_gelu(b.tape, leaf(&b, 1, true, DIM(2, 3)), VQ_GELU_EXACT);
   cr_expect(strlen(w.calls) == 30, "a watch that was taken off is not called");
   close_bench(&b);
 }
