@@ -39,13 +39,13 @@ CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=
 MERGES = 504
 LEAD_FROM = 2000
 FIRST_BATCH, BATCH = 128, 56              # pictures a step
-RELATIVES, FAMILIES = 24, dict(one=6, two=4, many=1)  # and so many of families, how often of each kind
+RELATIVES, FAMILIES = 32, dict(one=6, two=5, many=1, land=3)  # and so many of families, how often of each kind
 BLENDS, POOL, POOL_STEP = 28, 48, 16      # blends of them; latents in the pool; those of them that a step moves
-FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.1, 0.5, 6.0
+FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.15, 0.5, 6.0
 MEMORY = 0.998  # of the average of the weights over the steps
 VARIANTS, PLAINLY, DRAWN = 6, 0.6, 0.85  # of a latent's scene; parts that are told in plain words, and shown as the VQGAN draws them
 LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
-LANDSCAPES, TWO, PLAINEST = 2, 1.3, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
+LANDSCAPES, TWO, PLAINEST = 2, 1.8, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
 
 
 def learning_rate(most, part):
@@ -62,9 +62,27 @@ def load_weights(network, path, device):
     return network.to(device)
 
 
-def load_for_side(clip, path, device):
-    """Weights of a CLIP that may see pictures of another side: its patches' places are interpolated."""
+def deepen(weights, tower, was, layers):
+    """A tower's layers, spread over `layers` ones; those between add nothing yet: their last matrices are zero."""
+    start, out = f"{tower}resblocks.", {}
+    for k, v in weights.items():
+        if not k.startswith(start):
+            out[k] = v
+            continue
+        at, name = k.removeprefix(start).split(".", 1)
+        first = int(at) * layers // was
+        for i in range(first, (int(at) + 1) * layers // was):
+            adds = "out_proj" in name or "c_proj" in name
+            out[f"{start}{i}.{name}"] = torch.zeros_like(v) if adds and i > first else v.clone()
+    return out
+
+
+def load_grown(clip, path, device):
+    """Weights of a CLIP that may have fewer layers, and see pictures of another side: its patches' places are interpolated."""
     weights, name = {k: v.float() for k, v in load_file(path).items()}, "visual.positional_embedding"
+    config = json.loads(metadata_of(path)["config"])
+    for tower, key in (("visual.transformer.", "vision_layers"), ("transformer.", "transformer_layers")):
+        weights = deepen(weights, tower, config[key], clip.config[key])
     own, patches = weights[name][:1], weights[name][1:]
     was, side = (math.isqrt(len(p) - 1) for p in (weights[name], clip.visual.positional_embedding))
     if was != side:
@@ -172,9 +190,11 @@ class Training:
         torch.manual_seed(a.seed)
         config = json.loads(metadata_of(a.begin)["config"]) if a.begin else dict(CONFIG, vocab_size=vocabulary.size)
         config["image_resolution"] = a.side or config["image_resolution"]
+        if a.layers:
+            config["vision_layers"], config["transformer_layers"] = a.layers
         self.clip = CLIP(config).to(a.device)
         if a.begin:
-            load_for_side(self.clip, a.begin, a.device)
+            load_grown(self.clip, a.begin, a.device)
         self.side, self.reader = config["image_resolution"], Reader(config["embed_dim"]).to(a.device)
         named = [*self.clip.named_parameters(), *self.reader.named_parameters()]
         matrices = [w for n, w in named if w.ndim >= 2 and "embedding" not in n]
@@ -278,12 +298,13 @@ class Training:
         same = (tokens[:, None] == tokens[None]).all(2).float()
         target = same / same.sum(1, keepdim=True)
         contrast = -0.5 * ((target * F.log_softmax(logits, 1)).sum(1).mean() + (target * F.log_softmax(columns.t(), 1)[:, :n]).sum(1).mean())
-        loss = contrast + (READER_WEIGHT if leads else FIRST_READER_WEIGHT) * self.reader.loss(found, classes)
+        read, told = self.reader.loss(found, classes), self.reader.loss(words[:RELATIVES], kinds)  # these texts tell everything
+        loss = contrast + (READER_WEIGHT if leads else FIRST_READER_WEIGHT) * (read + told)
         if leads:  # the real picture fits its caption better than the latent's does
             real, latent = (m[-len(pooled) :, n - len(pooled) : n].diagonal() for m in (logits, columns))
             loss = loss + LEAD_WEIGHT * off + FAKE_WEIGHT * F.softplus(latent - real).mean()
             self.note(real=(real / scale).mean(), latent=(latent / scale).mean(), off=off)
-        self.note(loss=loss, contrast=contrast, first=(logits.argmax(1).cpu() == torch.arange(n)).float().mean())
+        self.note(loss=loss, told=told, contrast=contrast, first=(logits.argmax(1).cpu() == torch.arange(n)).float().mean())
         return loss
 
     def leading(self, plain, words, siblings, pooled):
@@ -320,6 +341,7 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--begin", help="a CLIP to train on, instead of numbers at random")
     p.add_argument("--side", type=int, help="pixels that it sees of a picture, a multiple of 8 [48; with --begin as that one]")
+    p.add_argument("--layers", type=int, nargs=2, help="of the towers that see and read; with --begin, new ones come between that one's [4 3; with --begin as that one]")
     p.add_argument("--lr", type=float, default=1e-3, help="the greatest learning rate")
     p.add_argument("--lead-from", type=int, help="the first step that trains where it leads [2000; with --begin 0]")
     p.add_argument("--steps", type=int, default=9000)

@@ -137,15 +137,18 @@ def differences(scene, other):
 
 
 def family(scene):
-    """The scene with every shape that its thing may have, its two things in every relation and exchanged, or its things in every
-    number; of other scenes, it alone."""
+    """The scene with every shape that its thing may have, its two things in every relation and exchanged, its things in every
+    number, or all that may stand in its landscape; of other scenes, it alone."""
     if scene["kind"] == "one":
         return [dict(scene, shape=s) for s in SHAPES]
     if scene["kind"] == "two":
         exchanged = dict(scene, colour=scene["colour2"], colour2=scene["colour"])
-        return [dict(s, relation=r) for s in (scene, exchanged) for r in RELATIONS if r != "inside" or s["shape2"] in ROOM]
+        both = (scene, exchanged) if scene["shape"] != scene["shape2"] else (scene,)  # of one shape, an exchange is the opposite relation
+        return [dict(s, relation=r) for s in both for r in RELATIONS if r != "inside" or s["shape2"] in ROOM]
     if scene["kind"] == "many":
         return [dict(scene, count=c) for c in COUNTS]
+    if scene["kind"] == "land":
+        return [dict(scene, object=o) for o in dict.fromkeys(OBJECTS[scene["land"]])]
     return [scene]
 
 
