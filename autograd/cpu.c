@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define LARGE_PAGE ((size_t)2 << 20)
 
@@ -32,6 +33,20 @@ static void cpu_free(vq_device *device, void *memory)
 {
   (void)device;
   free(memory);
+}
+
+/* Not to be made one large page with its neighbours again either. */
+static void cpu_drop(vq_device *device, void *memory, size_t bytes)
+{
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)memory + page - 1) / page * page;
+  uintptr_t to = ((uintptr_t)memory + bytes) / page * page;
+  (void)device;
+  if (to <= from)
+    return;
+#ifdef MADV_NOHUGEPAGE
+  (void)madvise((void *)from, to - from, MADV_NOHUGEPAGE);
+#endif
+  (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 static vq_status cpu_copy(vq_device *device, void *to, const void *from, size_t bytes)
@@ -97,6 +112,7 @@ const vq_backend vq_cpu_backend = {
     .in_host_memory = true,
     .alloc = cpu_alloc,
     .free = cpu_free,
+    .drop = cpu_drop,
     .upload = cpu_copy,
     .download = cpu_copy,
     .copy = cpu_copy,

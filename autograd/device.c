@@ -1,6 +1,8 @@
 /* device.c -- memory of a device: the weights arena, the step pool, and the plan that has neither. */
 #include "autograd/device.h"
 
+#include "autograd/op.h"
+
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,9 @@ static void allow(const vq_device *device, void *at, size_t bytes)
 
 /* The weights arena grows by chunks of this size, or of what one request needs if that is more. */
 #define CHUNK_BYTES ((size_t)16 << 20)
+
+/* What a dropped weight is thought to give back: its whole pages but one, for it seldom begins where a page does. */
+#define PAGE_BYTES ((size_t)4096)
 
 /* A plan's places are numbers, never addresses that anything reads: they start here, so that none is NULL. */
 #define PLAN_BASE  ((uintptr_t)1 << 20)
@@ -204,6 +209,25 @@ vq_status vq_weight_create(vq_tensor **out, vq_device *device, const vq_shape *s
   x->weight = true;
   *out = x;
   return host ? vq_tensor_write(device, x, host) : VQ_OK;
+}
+
+void vq_weight_drop(vq_device *device, vq_tensor *w)
+{
+  vq_shape s = vq_shape_of(w);
+  size_t bytes = vq_shape_bytes(&s), pages = bytes / PAGE_BYTES;
+  if (!device->backend->drop)
+    return;
+  if (!device->plan) {
+    device->backend->drop(device, w->data, bytes);
+    forbid(device, w->data, bytes);
+  }
+  device->weight_dropped += pages > 1 ? (pages - 1) * PAGE_BYTES : 0;
+  w->data = w->prepared[VQ_FORWARD];
+}
+
+size_t vq_weights_kept(const vq_device *device)
+{
+  return device->weight_bytes - device->weight_dropped;
 }
 
 vq_status vq_tensor_read(vq_device *device, const vq_tensor *x, void *host)

@@ -44,6 +44,8 @@ typedef struct vq_backend {
   bool in_host_memory; /* the process may read what alloc gave: then places are guarded under AddressSanitizer */
   vq_status (*alloc)(vq_device *device, void **out, size_t bytes);
   void (*free)(vq_device *device, void *memory);
+  void (*drop)(vq_device *device, void *memory, size_t bytes); /* nobody reads that part of what alloc gave any more: its whole
+                                                                * pages go back to the system; NULL: they stay */
   vq_status (*upload)(vq_device *device, void *to, const void *from_host, size_t bytes);
   vq_status (*download)(vq_device *device, void *to_host, const void *from, size_t bytes);
   vq_status (*copy)(vq_device *device, void *to, const void *from, size_t bytes);
@@ -85,7 +87,8 @@ struct vq_device {
   struct vq_chunk *weights;   /* the weights arena, newest chunk first */
   vq_tensor **weight;         /* the tensors made by vq_weight_create, to be freed with the device */
   int64_t weight_count;
-  size_t weight_bytes; /* taken from it so far */
+  size_t weight_bytes;   /* taken from it so far */
+  size_t weight_dropped; /* of those, gone back to the system: vq_weight_drop */
 };
 
 /* The type of what products make: device->products or, where only weights can be of BF16, VQ_REAL. */
@@ -120,6 +123,13 @@ vq_status vq_weights_take(vq_device *device, size_t bytes, void **out);
 /* A tensor struct with its memory in the weights arena, filled from `host` (dtype and layout of `shape`) unless that
  * is NULL. `wants`: a parameter that is trained. Lives as long as the device. */
 vq_status vq_weight_create(vq_tensor **out, vq_device *device, const vq_shape *shape, const void *host, bool wants);
+
+/* Both forms of a frozen weight stand beside its own values (vq_op.prepare), which nobody reads any more: they go back to the system,
+ * as far as they fill pages. w->data is the forward form from now on. */
+void vq_weight_drop(vq_device *device, vq_tensor *w);
+
+/* The bytes of the weights arena that are in use: what has been taken and not dropped. */
+size_t vq_weights_kept(const vq_device *device);
 
 /* Copies between a tensor's values and host memory of the tensor's own dtype and layout; waits for the device. */
 vq_status vq_tensor_read(vq_device *device, const vq_tensor *x, void *host);

@@ -67,7 +67,7 @@ vq_status vq_compute_plan(vq_job_fn job, void *user, const vq_place *place, vq_f
   vq_device *device;
   VQ_TRY(vq_place_plan(&device, place));
   vq_status status = run(device, job, user);
-  *out = (vq_footprint){device->weight_bytes, vq_device_peak(device)};
+  *out = (vq_footprint){vq_weights_kept(device), vq_device_peak(device), device->weight_bytes};
   vq_device_free(device);
   return status;
 }
@@ -81,7 +81,7 @@ vq_status vq_compute(vq_job_fn job, void *user, const vq_place *place)
   VQ_TRY(vq_place_open(&device, place));
   vq_status status = vq_device_reserve(device, need.step);
   if (!status)
-    status = vq_weights_reserve(device, need.weights);
+    status = vq_weights_reserve(device, need.arena);
   if (!status)
     status = run(device, job, user);
   vq_device_free(device);

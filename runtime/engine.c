@@ -231,7 +231,7 @@ vq_status vq_engine_create(vq_engine **out, const vq_engine_config *config, cons
   if (!status)
     status = vq_device_reserve(e->device, need.step);
   if (!status)
-    status = vq_weights_reserve(e->device, need.weights);
+    status = vq_weights_reserve(e->device, need.arena);
   if (!status)
     status = build(e);
   vq_memory_return();
@@ -252,7 +252,7 @@ int vq_engine_channels(const vq_engine *e)
 
 void vq_engine_used(const vq_engine *e, vq_footprint *out)
 {
-  *out = (vq_footprint){e->device->weight_bytes, vq_device_peak(e->device)};
+  *out = (vq_footprint){vq_weights_kept(e->device), vq_device_peak(e->device), e->device->weight_bytes};
 }
 
 void vq_engine_watch(vq_engine *e, vq_watch_fn watch, void *user)

@@ -234,3 +234,32 @@ Test(conv_read, norm_act_conv)
   check_room(2, 66, 63, 6, 3, VQ_ACT_SILU);
   check_room(3, 66, 63, 6, 3, VQ_ACT_NONE);
 }
+
+/* A filtered weight's own values go back to the system when both of its forms are there, and not before. */
+Test(conv_read, a_weight_in_both_forms_is_dropped)
+{
+  enum { C = 32, COUNT = C * 3 * 3 * C };
+  bench b;
+  cr_assert(!vq_cpu_create(&b.device, 2) && !vq_device_reserve(b.device, 64 << 20) &&
+            !vq_tape_create(&b.tape, b.device));
+  vq_shape of_x = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 12, 12, C});
+  vq_real *values = draw(12 * 12 * C, 1);
+  vq_tensor *kernel = weight_of(b.device, 4, (int64_t[]){C, 3, 3, C}, 2);
+  const vq_real *was = vq_values(kernel);
+  size_t whole = COUNT * sizeof *was, before = vq_weights_kept(b.device);
+  for (int wants = 0; wants < 2; wants++) {
+    vq_tensor *x = vq_leaf(b.tape, &of_x, values, wants);
+    cr_assert(vq_conv(b.tape, x, kernel, NULL, 1, (int[]){1, 1, 1, 1}), "%s", vq_error_message());
+    cr_expect(!!kernel->prepared[VQ_BACKWARD] == wants);
+    cr_expect((vq_values(kernel) == was) == !wants);
+    cr_expect(wants || vq_weights_kept(b.device) >= before + whole);
+  }
+  cr_expect(vq_values(kernel) == kernel->prepared[VQ_FORWARD]);
+  cr_expect(b.device->weight_dropped > whole - 3 * 4096 && b.device->weight_dropped <= whole);
+  cr_expect(vq_weights_kept(b.device) == b.device->weight_bytes - b.device->weight_dropped);
+#ifndef __SANITIZE_ADDRESS__ /* which guards the place */
+  cr_expect(was[COUNT / 2] == 0, "its pages are still there");
+#endif
+  close_bench(&b);
+  free(values);
+}

@@ -108,7 +108,11 @@ static vq_status prepare_bf16(vq_device *device, vq_tensor *w, int64_t stride, b
     return vq_bf16_prepare(device, w, back && stride == 1);
   if (!w->prepared[VQ_FORWARD])
     VQ_TRY(prepare_filtered(device, w, VQ_FORWARD));
-  return back && !w->prepared[VQ_BACKWARD] ? prepare_filtered(device, w, VQ_BACKWARD) : VQ_OK;
+  if (!back || w->prepared[VQ_BACKWARD])
+    return VQ_OK;
+  VQ_TRY(prepare_filtered(device, w, VQ_BACKWARD));
+  vq_weight_drop(device, w);
+  return VQ_OK;
 }
 
 vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride)
@@ -122,8 +126,11 @@ vq_status vq_conv_prepare(const vq_call *call, int x, int w, int64_t stride)
   bool winograd = vq_conv_by_winograd(weight, stride), back = call->in[x]->wants && !weight->prepared[VQ_BACKWARD];
   if (winograd && !weight->prepared[VQ_FORWARD])
     VQ_TRY(prepare_form(call->device, weight, VQ_FORWARD));
-  if (winograd && back)
-    return prepare_form(call->device, weight, VQ_BACKWARD);
+  if (winograd && back) {
+    VQ_TRY(prepare_form(call->device, weight, VQ_BACKWARD));
+    vq_weight_drop(call->device, weight);
+    return VQ_OK;
+  }
   if (!back)
     return VQ_OK;
   VQ_TRY(vq_weights_take(call->device, vq_shape_bytes(&s), &weight->prepared[VQ_BACKWARD]));

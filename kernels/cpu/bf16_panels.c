@@ -80,16 +80,19 @@ static vq_status prepare_forward(vq_device *device, vq_tensor *w, int64_t n, int
     w->prepared[VQ_FORWARD] = w->data;
   else
     VQ_TRY(vq_weights_take(device, bytes, &w->prepared[VQ_FORWARD]));
-  if (device->plan)
-    return VQ_OK;
-  uint16_t *copy = malloc(stored + 1);
-  if (!copy) {
+  uint16_t *copy = device->plan ? NULL : malloc(stored + 1);
+  if (!copy && !device->plan) {
     w->prepared[VQ_FORWARD] = NULL;
     return vq_fail(VQ_ERR_MEMORY, "no memory to lay a weight out");
   }
-  memcpy(copy, w->data, stored);
-  fill(device->threads, (filling){.stored = copy, .n = n, .taps = taps, .c = c, .panels = w->prepared[VQ_FORWARD]});
-  free(copy);
+  if (copy) {
+    memcpy(copy, w->data, stored);
+    fill(device->threads,
+         (filling){.stored = copy, .n = n, .taps = taps, .c = c, .panels = w->prepared[VQ_FORWARD]});
+    free(copy);
+  }
+  if (bytes != stored)
+    vq_weight_drop(device, w);
   return VQ_OK;
 }
 

@@ -328,8 +328,9 @@ static void cuda_close(vq_device *device)
 #endif
 
 const vq_backend vq_cuda_backend = {
-    "cuda",   true,      false,     IN_HOST_MEMORY, cuda_alloc, cuda_free, cuda_upload, cuda_download, cuda_copy,
-    cuda_add, cuda_fill, cuda_look, cuda_wait,      cuda_close, cuda_find, cuda_keep,   cuda_kept,     cuda_again,
+    "cuda",      true,          false,     IN_HOST_MEMORY, cuda_alloc, cuda_free, nullptr,
+    cuda_upload, cuda_download, cuda_copy, cuda_add,       cuda_fill,  cuda_look, cuda_wait,
+    cuda_close,  cuda_find,     cuda_keep, cuda_kept,      cuda_again,
 };
 
 /* ---- devices ---- */

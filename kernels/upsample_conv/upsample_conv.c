@@ -186,17 +186,18 @@ static vq_status prepare_winograd(vq_device *device, vq_tensor *w, int which)
 static vq_status upsample_conv_prepare(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
-  if (in_bf16(w)) {
-    if (!w->prepared[VQ_FORWARD])
-      VQ_TRY(prepare_bf16(c->device, w, VQ_FORWARD));
-    return c->in[X]->wants && !w->prepared[VQ_BACKWARD] ? prepare_bf16(c->device, w, VQ_BACKWARD) : VQ_OK;
-  }
   if (!w->weight || w->wants)
     return VQ_OK;
-  if (vq_conv_by_winograd(w, 1)) {
+  if (in_bf16(w) || vq_conv_by_winograd(w, 1)) {
+    vq_status (*prepare)(vq_device * device, vq_tensor * w, int which) =
+        in_bf16(w) ? prepare_bf16 : prepare_winograd;
     if (!w->prepared[VQ_FORWARD])
-      VQ_TRY(prepare_winograd(c->device, w, VQ_FORWARD));
-    return c->in[X]->wants && !w->prepared[VQ_BACKWARD] ? prepare_winograd(c->device, w, VQ_BACKWARD) : VQ_OK;
+      VQ_TRY(prepare(c->device, w, VQ_FORWARD));
+    if (!c->in[X]->wants || w->prepared[VQ_BACKWARD])
+      return VQ_OK;
+    VQ_TRY(prepare(c->device, w, VQ_BACKWARD));
+    vq_weight_drop(c->device, w);
+    return VQ_OK;
   }
   if (!c->in[X]->wants || w->prepared[VQ_BACKWARD])
     return VQ_OK;
