@@ -124,7 +124,7 @@ vq_status vq_weights_take(vq_device *device, size_t bytes, void **out);
  * is NULL. `wants`: a parameter that is trained. Lives as long as the device. */
 vq_status vq_weight_create(vq_tensor **out, vq_device *device, const vq_shape *shape, const void *host, bool wants);
 
-/* Both forms of a frozen weight stand beside its own values (vq_op.prepare), which nobody reads any more: they go back to the system,
+/* The forms of a frozen weight (vq_op.prepare) stand beside its own values, which nobody reads any more: they go back to the system,
  * as far as they fill pages. w->data is the forward form from now on. */
 void vq_weight_drop(vq_device *device, vq_tensor *w);
 

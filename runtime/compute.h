@@ -13,8 +13,7 @@
 typedef struct vq_footprint {
   size_t weights; /* bytes: networks, in the form that the kernels want, and the state that lives as long */
   size_t step;    /* bytes: the step pool at its fullest */
-  size_t
-      arena; /* bytes: what the weights take of addresses, with those that are dropped when they have another form */
+  size_t arena;   /* bytes: the addresses that weights take, with those whose memory is dropped (vq_weight_drop) */
 } vq_footprint;
 
 /* Must make the same requests of memory on a plan as on the real device. On a plan the values that it reads are not set. */

@@ -183,19 +183,22 @@ static vq_status prepare_winograd(vq_device *device, vq_tensor *w, int which)
   return VQ_OK;
 }
 
+static vq_status prepare_form(vq_device *device, vq_tensor *w, int which)
+{
+  return in_bf16(w) ? prepare_bf16(device, w, which) : prepare_winograd(device, w, which);
+}
+
 static vq_status upsample_conv_prepare(const vq_call *c)
 {
   vq_tensor *w = c->in[W];
   if (!w->weight || w->wants)
     return VQ_OK;
   if (in_bf16(w) || vq_conv_by_winograd(w, 1)) {
-    vq_status (*prepare)(vq_device * device, vq_tensor * w, int which) =
-        in_bf16(w) ? prepare_bf16 : prepare_winograd;
     if (!w->prepared[VQ_FORWARD])
-      VQ_TRY(prepare(c->device, w, VQ_FORWARD));
+      VQ_TRY(prepare_form(c->device, w, VQ_FORWARD));
     if (!c->in[X]->wants || w->prepared[VQ_BACKWARD])
       return VQ_OK;
-    VQ_TRY(prepare(c->device, w, VQ_BACKWARD));
+    VQ_TRY(prepare_form(c->device, w, VQ_BACKWARD));
     vq_weight_drop(c->device, w);
     return VQ_OK;
   }

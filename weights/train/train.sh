@@ -5,8 +5,7 @@
 #
 # FOLDER holds all that is made. The command goes on from what is there, so that after any interruption it is given again;
 # with --minutes it stops by itself after about so long and exits with status 3 until all is done. Between such pieces the one
-# FOLDER/*.state that there is, vqgan.safetensors and the empty *.done have to be kept, together at most 16 MiB, beside the other
-# *.safetensors that are finished; the world is
+# FOLDER/*.state that there is, of at most 16 MiB, the empty *.done and the *.safetensors that are finished have to be kept; the world is
 # drawn again from its seed. --scale 10 trains ten times as long. A CLIP's networks are compiled at the start of a piece, which takes a
 # minute or two where it was not done before; --eager goes without, for short pieces. --float32 is quicker on an Intel processor without AMX. Needs Python with PyTorch, numpy, safetensors and Pillow.
 set -eu
