@@ -41,6 +41,10 @@ class Teller:
     def says(self, attribute, chance):
         return self.always in ("all", attribute, "exchange") or self.rng.random() < chance
 
+    def says_time(self, chance, clear="day"):
+        """What is `clear` without words need not be said: a text that tells no time is of a day, and the moon is of the night."""
+        return self.says("time", chance) or self.scene["time"] != clear
+
     def one_of(self, choices):
         return choices[0] if self.always == "all" else self.rng.choice(choices)
 
@@ -119,10 +123,11 @@ class Teller:
         if s["object"] == "none":
             if s["sky"] != "none" and self.always != "all" and self.rng.random() < 0.6:
                 x = f"{self.one_of(SKY[s['sky']])} {self.rng.choice(['over', 'over', 'above'])} {land}"
-                return f"{x} {time}" if self.says("time", 0.5) and s["sky"] != "clouds" else x
+                clear = "day" if s["sky"] in ("sun", "clouds") else "night"
+                return f"{x} {time}" if self.says_time(0.5, clear) and s["sky"] != "clouds" else x
             if s["time"] == "sunset" and self.always != "all" and self.rng.random() < 0.5:
                 return f"{self.rng.choice(['a sunset', 'sunset'])} over {land}"
-            return f"{land} {time}" if self.says("time", 0.9) else land
+            return f"{land} {time}" if self.says_time(0.9) else land
         colour = self.word(s["paint"])
         x = self.one_of(OBJECTS[s["object"]]).format(a=with_article(colour), c=colour)
         if self.says("land", 0.85):
@@ -130,7 +135,7 @@ class Teller:
             x += f" {self.one_of(before)} {land}"
         if s["side"] != "center" and s["object"] in ("house", "boat", "flower", "tree") and self.says("side", 0.5):
             x += f" on the {s['side']}"
-        return f"{x} {time}" if self.says("time", 0.65) else x
+        return f"{x} {time}" if self.says_time(0.65) else x
 
 
 def tell(scene, rng, always=None):

@@ -3,8 +3,9 @@
     python3 judge.py PICTURES --data FOLDER --judge judge-1.safetensors judge-2.safetensors
 
 A judge is a CLIP that train_clip.py has trained with another seed and a pool of its own. One that was not trained against a pool
-proves nothing: the guide's confetti pleases it as well. For each picture the rank of its own prompt is told, among 199 other
-prompts of the same list and held-out captions; and the total variation beside that of the same scenes as the world paints them.
+proves nothing: the guide's confetti pleases it as well. For each picture the rank of its own prompt is told, among 199 held-out
+captions; for comparison that of the world's own picture of the prompt, and of another scene of the same kind; and the total variation
+beside that of the same scenes as the world paints them.
 """
 import argparse
 import glob
@@ -43,6 +44,12 @@ def total_variation(picture):
     return float(np.square(np.diff(x, axis=0)).mean() + np.square(np.diff(x, axis=1)).mean())
 
 
+def of_the_same_kind(scenes):
+    """For each scene the number of the next one of its kind, of the last one that of the first; its own if there is no other."""
+    of = {kind: [i for i, s in enumerate(scenes) if s["kind"] == kind] for kind in {s["kind"] for s in scenes}}
+    return [of[s["kind"]][(of[s["kind"]].index(i) + 1) % len(of[s["kind"]])] for i, s in enumerate(scenes)]
+
+
 @torch.no_grad()
 def ranks(path, pictures, prompts, others, device):
     """The rank of each picture's prompt, 1 the best."""
@@ -73,11 +80,14 @@ def main():
     rng = random.Random(0)
     told = load(f"{a.data}/held-out")[1]
     others = [tell(t["scene"], rng, "all") for t in told[: 2 * (CAPTIONS - 1) : 2]]
+    paintings = [Image.fromarray(draw(scene, 96)) for scene, _ in prompts]
+    texts, next_ones = [text for _, text in prompts], of_the_same_kind([scene for scene, _ in prompts])
     for path in a.judge:
-        r = ranks(path, pictures, [text for _, text in prompts], others, a.device)
-        print(f"{path}: of {len(r)} pictures, median rank {np.median(r):g} of {CAPTIONS}, mean rank {r.mean():.2f}, first {100 * (r == 1).mean():.0f} %")
-    made = np.mean([total_variation(x) for x in pictures])
-    painted = np.mean([total_variation(Image.fromarray(draw(scene, 96))) for scene, _ in prompts])
+        print(f"{path}, ranks of {CAPTIONS}:")
+        for what, shown in (("these pictures", pictures), ("the world's own", paintings), ("of other scenes", [pictures[i] for i in next_ones])):
+            r = ranks(path, shown, texts, others, a.device)
+            print(f"  {what:16} median {np.median(r):g}, mean {r.mean():.2f}, first {100 * (r == 1).mean():.0f} % of {len(r)}")
+    made, painted = (np.mean([total_variation(x) for x in some]) for some in (pictures, paintings))
     print(f"total variation {made:.5f}, the world's own {painted:.5f}: {made / painted:.2f} times")
 
 

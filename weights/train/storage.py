@@ -1,7 +1,7 @@
 """What is kept between pieces of a training, and the files that ship.
 
 A state is at most 16 MiB, so that it can be carried from machine to machine: weights as float16, Adam's second moment as
-bfloat16, and not its first, which is an average of ten steps and is soon there again. That costs nothing that could be
+bfloat16, and neither its first nor Muon's, which are averages of ten or twenty steps and are soon there again. That costs nothing that could be
 measured: a weight's rounding, 2^-11 of its size, is less than one update, and happens only when a piece ends; the second
 moment is an average of noise, and bfloat16 has float32's range.
 A state replaces the one before it in one go: a run that is killed at any time goes on from the last one.
@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 MOST_BYTES = 16 << 20
-RECIPE = "6"  # the recipe's version: told by the files, raised with every change of it that changes them
+RECIPE = "7"  # the recipe's version: told by the files, raised with every change of it that changes them
 LICENCE = "CC0-1.0"
-PAIR = "small-5"
+PAIR = "small-6"
 
 
 def write_whole(path, data):

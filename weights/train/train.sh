@@ -7,7 +7,7 @@
 # with --minutes it stops by itself after about so long and exits with status 3 until all is done. Between such pieces the one
 # FOLDER/*.state that there is, of at most 16 MiB, the empty *.done and the *.safetensors that are finished have to be kept; the world is
 # drawn again from its seed. --scale 10 trains ten times as long. A CLIP's networks are compiled at the start of a piece, which takes a
-# minute or two where it was not done before; --eager goes without, for short pieces. --float32 is quicker on an Intel processor without AMX. Needs Python with PyTorch, numpy, safetensors and Pillow.
+# minute or two where it was not done before; --eager goes without, for short pieces. --float32 is quicker on an Intel processor without AMX. Needs Python with PyTorch 2.9 or later, numpy, safetensors and Pillow.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -63,10 +63,10 @@ clip() {
   shift
   piece "$folder/$name.state" "$here/train_clip.py" --vqgan "$folder/vqgan.safetensors" --out "$folder/$name.safetensors" $eager "$@"
 }
-clip clip-48 --seed "$seed" --steps "$(steps 9000)" --lead-from "$(steps 2000)"
-clip clip --seed $((seed + 1)) --steps "$(steps 4000)" --begin "$folder/clip-48.safetensors" --side 64 --layers 6 5 --lr 8e-4
+clip clip-48 --seed "$seed" --steps "$(steps 5000)" --lead-from "$(steps 500)"
+clip clip --seed $((seed + 1)) --steps "$(steps 4000)" --begin "$folder/clip-48.safetensors" --side 64 --layers 6 5 --lr 6e-4
 for judge in 1 2; do
-  clip judge-$judge --seed $((seed + 100 * judge)) --steps "$(steps 9000)" --lead-from "$(steps 2000)"
+  clip judge-$judge --seed $((seed + 100 * judge)) --steps "$(steps 4000)" --lead-from "$(steps 500)"
 done
 python3 "$here/measure_vqgan.py" "$folder/vqgan.safetensors" --data "$folder" --device "$device" --threads "$threads"
 echo "What it draws: VQGEN_MODELS=$folder tools/check-pictures --keep $folder/pictures --sheet $folder/sheet.png"

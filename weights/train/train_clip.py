@@ -37,15 +37,16 @@ from world import differences, family
 CONFIG = dict(embed_dim=128, image_resolution=48, vision_layers=4, vision_width=128, vision_patch_size=8, vision_heads=2,
               context_length=64, transformer_width=128, transformer_heads=2, transformer_layers=3, activation="quick_gelu")
 MERGES = 504
-LEAD_FROM = 2000
+LEAD_FROM = 500
 FIRST_BATCH, BATCH = 128, 56              # pictures a step
-RELATIVES, FAMILIES = 32, dict(one=6, two=5, many=1, land=3)  # and so many of families, how often of each kind
+RELATIVES, FAMILIES = 32, dict(one=6, two=5, many=1, land=4)  # and so many of families, how often of each kind
 BLENDS, POOL, POOL_STEP = 28, 48, 16      # blends of them; latents in the pool; those of them that a step moves
 FIRST_READER_WEIGHT, READER_WEIGHT, FAKE_WEIGHT, LEAD_WEIGHT = 0.25, 0.15, 0.5, 6.0
+MUON, DECAY = 4.0, 0.05  # the rate of the towers' matrices, as a multiple of all others'; weight decay
 MEMORY = 0.998  # of the average of the weights over the steps
 VARIANTS, PLAINLY, DRAWN = 6, 0.6, 0.85  # of a latent's scene; parts that are told in plain words, and shown as the VQGAN draws them
 LESSONS = dict(shape=3, shape2=3, place=2, relation=4, count=2)  # how often siblings come that differ in it; all else: 1
-LANDSCAPES, TWO, PLAINEST = 2, 1.8, 2.5  # and how often these: filled shapes on plain grounds show best what a shape is
+BARE, THINGS, TWO, PLAINEST = 1.5, 3, 1.8, 2.5  # and how often these: landscapes without and with a thing; filled shapes on plain grounds show best what a shape is
 
 
 def learning_rate(most, part):
@@ -132,7 +133,7 @@ def plainest(scene):
 def weight_of(scene, other):
     """How often these siblings are shown."""
     if scene["kind"] == "land":
-        return LANDSCAPES
+        return BARE if scene["object"] == other["object"] == "none" else THINGS
     often = (PLAINEST if plainest(scene) else 1) * (TWO if scene["kind"] == "two" else 1)
     return often * max(LESSONS.get(k, 1) for k in differences(scene, other))
 
@@ -197,9 +198,10 @@ class Training:
             load_grown(self.clip, a.begin, a.device)
         self.side, self.reader = config["image_resolution"], Reader(config["embed_dim"]).to(a.device)
         named = [*self.clip.named_parameters(), *self.reader.named_parameters()]
-        matrices = [w for n, w in named if w.ndim >= 2 and "embedding" not in n]
-        others = [w for n, w in named if w.ndim < 2 or "embedding" in n]
-        self.optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=0.05), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
+        kind = {n: "layers" if "resblocks" in n and w.ndim == 2 else "matrices" if w.ndim >= 2 and "embedding" not in n else "others" for n, w in named}
+        layers, matrices, others = ([w for n, w in named if kind[n] == k] for k in ("layers", "matrices", "others"))
+        self.muon = torch.optim.Muon(layers, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
+        self.optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=DECAY), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
         self.mean = AveragedModel(self.clip, multi_avg_fn=get_ema_multi_avg_fn(MEMORY))  # what is exported: noise of single steps averages out
         self.step, more = load_state(a.state, self.modules(), self.optimiser)
         torch.manual_seed(a.seed + 1000 + self.step)
@@ -321,11 +323,14 @@ class Training:
         return astray(led, to - at), seen[BLENDS:]
 
     def take_step(self):
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.a.lr, self.step / self.a.steps) * min(1, (self.step + 1) / 100)
-        self.optimiser.zero_grad(set_to_none=True)
+        rate = learning_rate(self.a.lr, self.step / self.a.steps) * min(1, (self.step + 1) / 100)
+        for optimiser, times in ((self.muon, MUON), (self.optimiser, 1)):
+            optimiser.zero_grad(set_to_none=True)
+            for group in optimiser.param_groups:
+                group["lr"] = times * rate
         self.loss().backward()
         torch.nn.utils.clip_grad_norm_(self.clip.parameters(), 1.0)
+        self.muon.step()
         self.optimiser.step()
         with torch.no_grad():
             self.clip.logit_scale.clamp_(0, math.log(60))
@@ -343,8 +348,8 @@ def main():
     p.add_argument("--side", type=int, help="pixels that it sees of a picture, a multiple of 8 [48; with --begin as that one]")
     p.add_argument("--layers", type=int, nargs=2, help="of the towers that see and read; with --begin, new ones come between that one's [4 3; with --begin as that one]")
     p.add_argument("--lr", type=float, default=1e-3, help="the greatest learning rate")
-    p.add_argument("--lead-from", type=int, help="the first step that trains where it leads [2000; with --begin 0]")
-    p.add_argument("--steps", type=int, default=9000)
+    p.add_argument("--lead-from", type=int, help="the first step that trains where it leads [500; with --begin 0]")
+    p.add_argument("--steps", type=int, default=5000)
     p.add_argument("--minutes", type=float, default=math.inf)
     p.add_argument("--device", default="cpu")
     p.add_argument("--threads", type=int, default=1)
