@@ -40,7 +40,7 @@ def narrow(tree, floats):
 def save_state(path, step, modules, optimiser, more):
     """modules: {name: module}; more: what else the training needs, a dict."""
     squares = [optimiser.state.get(p, {}).get("exp_avg_sq") for p in parameters(optimiser)]
-    state = dict(step=step, adam_step=max((int(s["step"]) for s in optimiser.state.values()), default=0),
+    state = dict(recipe=RECIPE, step=step, adam_step=max((int(s["step"]) for s in optimiser.state.values()), default=0),
                  modules={k: narrow(m.state_dict(), torch.float16) for k, m in modules.items()},
                  squares=narrow(squares, torch.bfloat16), more=more)
     data = io.BytesIO()
@@ -55,6 +55,8 @@ def load_state(path, modules, optimiser):
     if not os.path.exists(path):
         return 0, None
     state = torch.load(path, map_location="cpu", weights_only=True)
+    if state.get("recipe") != RECIPE:
+        raise SystemExit(f"{path}: a state of another recipe than {RECIPE}, which trains otherwise: remove it, or go on with the programs that made it")
     for name, module in modules.items():
         module.load_state_dict(state["modules"][name])
     for p, v in zip(parameters(optimiser), state["squares"]):

@@ -198,8 +198,9 @@ class Training:
             load_grown(self.clip, a.begin, a.device)
         self.side, self.reader = config["image_resolution"], Reader(config["embed_dim"]).to(a.device)
         named = [*self.clip.named_parameters(), *self.reader.named_parameters()]
-        kind = {n: "layers" if "resblocks" in n and w.ndim == 2 else "matrices" if w.ndim >= 2 and "embedding" not in n else "others" for n, w in named}
-        layers, matrices, others = ([w for n, w in named if kind[n] == k] for k in ("layers", "matrices", "others"))
+        layers = [w for n, w in named if w.ndim == 2 and "resblocks" in n]
+        matrices = [w for n, w in named if w.ndim >= 2 and "resblocks" not in n and "embedding" not in n]
+        others = [w for n, w in named if w.ndim < 2 or "embedding" in n]
         self.muon = torch.optim.Muon(layers, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
         self.optimiser = torch.optim.AdamW([dict(params=matrices, weight_decay=DECAY), dict(params=others, weight_decay=0)], betas=(0.9, 0.98))
         self.mean = AveragedModel(self.clip, multi_avg_fn=get_ema_multi_avg_fn(MEMORY))  # what is exported: noise of single steps averages out
