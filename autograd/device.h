@@ -44,8 +44,8 @@ typedef struct vq_backend {
   bool in_host_memory; /* the process may read what alloc gave: then places are guarded under AddressSanitizer */
   vq_status (*alloc)(vq_device *device, void **out, size_t bytes);
   void (*free)(vq_device *device, void *memory);
-  void (*drop)(vq_device *device, void *memory, size_t bytes); /* nobody reads that part of what alloc gave any more: its whole
-                                                                * pages go back to the system; NULL: they stay */
+  /* Nobody reads that part of what alloc gave any more: its whole pages go back to the system. NULL: they stay. */
+  void (*drop)(vq_device *device, void *memory, size_t bytes);
   vq_status (*upload)(vq_device *device, void *to, const void *from_host, size_t bytes);
   vq_status (*download)(vq_device *device, void *to_host, const void *from, size_t bytes);
   vq_status (*copy)(vq_device *device, void *to, const void *from, size_t bytes);
@@ -71,10 +71,10 @@ typedef enum vq_mode { VQ_AT_ONCE, VQ_KEEPING, VQ_REPEATING } vq_mode;
 
 struct vq_device {
   const vq_backend *backend;
-  void *state;         /* the backend's own */
-  vq_dtype products;   /* the type that networks make the weights of matrix products and convolutions in: VQ_REAL or,
-                        * where the backend has it, VQ_BF16. Activations get theirs from it: vq_device_activations */
-  int products_by;     /* who computes them, where a backend has several: its own numbers; 0: as it finds best */
+  void *state;       /* the backend's own */
+  vq_dtype products; /* the type that networks make the weights of matrix products and convolutions in: VQ_REAL or,
+                      * where the backend has it, VQ_BF16. Activations get theirs from it: vq_device_activations */
+  int products_by;   /* who computes them, where a backend has several: its own numbers; 0: as it finds best */
   vq_threads *threads; /* owned; NULL runs on the caller alone */
   bool plan;           /* hands out places only: no memory, no kernels */
   bool one_by_one;     /* wait after everything that is queued, so that a failure is told of what has failed */

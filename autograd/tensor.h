@@ -38,9 +38,10 @@ struct vq_tensor {
   vq_tensor *base; /* a view's root, which owns data and grad; NULL: this tensor owns its own */
   int refs;   /* who needs the values: 1 for the net until vq_done, 1 for each node that keeps them and each view */
   bool wants; /* leads back to a leaf that wants a gradient */
-  bool weight;    /* lives in the device's weights arena, as long as the device; else in the step pool, on a tape */
-  void *prepared[2]; /* a frozen weight in the forms that its room made for itself (vq_op.prepare), for forward and for
-                      * backward; NULL: none. Its own values may be gone for them */
+  bool weight; /* lives in the device's weights arena, as long as the device; else in the step pool, on a tape */
+  /* A frozen weight in the forms that its room made for itself (vq_op.prepare), for forward and for backward; NULL:
+   * none. Its own values may be gone for them. */
+  void *prepared[2];
   const struct vq_op *prepared_for; /* the one op that may still read it; NULL: any */
 };
 

@@ -58,9 +58,9 @@ extern "C" {
 
 /* Where z begins. */
 typedef enum vq_start {
-  VQ_START_RANDOM, /* a codebook row drawn for each position */
-  VQ_START_GRAY,   /* the encoding of a flat gray picture with a little noise (deviation 0.02 in [-1,1]) */
-  VQ_START_PIXELS, /* the encoding of a picture of random pixels */
+  VQ_START_RANDOM,   /* a codebook row drawn for each position */
+  VQ_START_GRAY,     /* the encoding of a flat gray picture with a little noise (deviation 0.02 in [-1,1]) */
+  VQ_START_PIXELS,   /* the encoding of a picture of random pixels */
   VQ_START_GRADIENT, /* the encoding of three ramps between random levels: red across, green and blue down */
   VQ_START_FILE      /* the encoding of a picture, or a saved z (.safetensors): start_file */
 } vq_start;
@@ -72,7 +72,7 @@ typedef enum vq_lr_schedule { VQ_LR_CONSTANT, VQ_LR_LINEAR, VQ_LR_COSINE } vq_lr
 
 /* What init_weight does to z, step i counted from 0: */
 typedef enum vq_pull {
-  VQ_PULL_START,     /* adds init_weight / 2 mean (z - its start)^2 to the loss, as Crowson's notebooks do */
+  VQ_PULL_START,      /* adds init_weight / 2 mean (z - its start)^2 to the loss, as Crowson's notebooks do */
   VQ_PULL_ZERO_DECAY, /* init_weight / 2 / (2 i + 1) mean z^2, as nerdyrodent's tool and those after it do */
   VQ_PULL_ZERO        /* init_weight / 2 mean z^2, as the MSE notebook does without a starting picture */
 } vq_pull;
@@ -95,7 +95,7 @@ typedef enum vq_latent_kind { VQ_LATENT_Z, VQ_LATENT_LOGITS } vq_latent_kind;
 
 /* How a cutout becomes a picture of CLIP's size. */
 typedef enum vq_cut_method {
-  VQ_CUT_POOL,   /* adaptive average pooling */
+  VQ_CUT_POOL,    /* adaptive average pooling */
   VQ_CUT_LANCZOS, /* Lanczos-2 where it shrinks, then bicubic: the notebooks' resample */
   VQ_CUT_WHOLE    /* no crops: the whole picture, (adaptive mean + adaptive maximum) / 2, once for all cutouts */
 } vq_cut_method;
@@ -103,7 +103,7 @@ typedef enum vq_cut_method {
 /* What is written into a picture about how it was made. */
 typedef enum vq_metadata {
   VQ_METADATA_TEXT = 1,    /* every setting: a PNG's text, in other formats a property of XMP */
-  VQ_METADATA_STEGANO = 2, /* the notebook's message, in the lowest bits of the pixels; not in JPEG, which changes them */
+  VQ_METADATA_STEGANO = 2, /* the notebook's message, in the pixels' lowest bits; not in JPEG, which changes them */
   VQ_METADATA_XMP = 4      /* the notebook's fields */
 } vq_metadata;
 
@@ -122,7 +122,8 @@ typedef enum vq_precision {
 
 typedef struct vq_settings {
   const char *vqgan, *clip; /* network files, or names; vq_settings_load finds those and fills in NULL ones */
-  const char *config, *vocab; /* of a published VQGAN or CLIP: its settings and its vocabulary; NULL: looked for beside it */
+  const char *config;       /* of a published VQGAN or CLIP: its settings, and */
+  const char *vocab;        /* its vocabulary; NULL: looked for beside it */
   int width, height;        /* pixels; floored to a multiple of the VQGAN's factor */
   int64_t steps; /* updates of z; -1: until the caller stops (a falling learning rate then stays at its start) */
   uint64_t seed;
@@ -132,33 +133,33 @@ typedef struct vq_settings {
   double weight_decay; /* AdamW's */
   vq_latent_kind latent;
   bool z_clamp; /* z is held to the codebook's range, channel by channel, after each update */
-  double ema;   /* pictures show an average of all z, the last weighing most: each step ema of it stays; 0: z itself */
+  double ema;   /* pictures show an average of all z, of which ema stays at each step; 0: z itself */
   int cutouts;
   vq_cut_method cut_method;
-  double cut_power; /* size = u^power (most - least) + least, u uniform */
-  double cut_least; /* sides of the smallest and the largest cutout, as parts of the picture's shorter side; */
-  double cut_most;  /* cut_least 0: CLIP's own input size in pixels */
-  const char *augment; /* what is done to each cutout, a list as runtime/augment_text.h has it; NULL or "": nothing */
-  double tv_weight; /* weight of the total variation */
+  double cut_power;    /* size = u^power (most - least) + least, u uniform */
+  double cut_least;    /* sides of the smallest and the largest cutout, as parts of the picture's shorter side; */
+  double cut_most;     /* cut_least 0: CLIP's own input size in pixels */
+  const char *augment; /* what is done to cutouts, a list as runtime/augment_text.h has it; NULL or "": nothing */
+  double tv_weight;    /* weight of the total variation */
   vq_pull init_pull;
-  double init_weight; /* 0: none */
-  int64_t init_drop_every; /* init_weight falls to 0 in init_drops equal drops, each after so many steps; at each the optimizer */
-  int64_t init_drops;      /* begins anew. Both 0: it does not */
+  double init_weight;      /* 0: none */
+  int64_t init_drop_every; /* init_weight falls to 0 in init_drops equal drops, each after so many steps; */
+  int64_t init_drops;      /* at each the optimizer begins anew. Both 0: it does not fall */
   vq_start start;
   const char *start_file; /* for VQ_START_FILE */
   vq_fit fit;
   unsigned metadata;      /* of vq_metadata, added */
   const char *model_name; /* in the notebook's fields; NULL: by the VQGAN's name */
   int quality;            /* of a JPEG, 1 to 100 */
-  bool gumbel_noise;   /* GumbelVQ's encoder draws its tokens, as the published one does, and takes not the likeliest */
-  int64_t phase_every; /* updates after which the next phase's texts take over, the first's after the last's; 0: one phase */
-  bool strict;    /* a prompt that is too long is refused; else it is cut, with a warning */
+  bool gumbel_noise;      /* GumbelVQ's encoder draws its tokens, as the published one does, not the likeliest */
+  int64_t phase_every;    /* updates until the next phase's texts, after the last's the first's; 0: one phase */
+  bool strict;            /* a prompt that is too long is refused; else it is cut, with a warning */
   const char *device;     /* what computes: "cpu", "cuda", "cuda:I"; "auto" or NULL: the CPU, so far */
   vq_precision precision; /* how exactly */
   int threads;            /* of the CPU; 0: one for each processor */
   int cutout_chunk; /* cutouts that go through CLIP at once, 8 or more, or VQ_CHUNK_ALL: more want more memory and fill a GPU better, and
                      * make the same picture, byte for byte; VQ_CHUNK_AUTO: 8 on the CPU, as many as fit on a GPU */
-  int64_t vram; /* bytes that a run may take at most, of a GPU's memory or, on the CPU, of the machine's; 0: what is free */
+  int64_t vram;   /* bytes that a run may take, of a GPU's memory or, on the CPU, the machine's; 0: what is free */
   bool force;     /* accept two networks that were not made for each other */
   bool trap;      /* stop at the first value that is not finite, naming the operation */
   vq_log log;     /* where warnings go; zero: nowhere */

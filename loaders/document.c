@@ -80,16 +80,14 @@ static vq_status add_json(vq_document *d, const json_t *value, int depth)
     return vq_fail(VQ_ERR_FORMAT, "its settings lie too deep, at %.80s...", d->way);
   switch (json_typeof(value)) {
   case JSON_OBJECT:
-    json_object_foreach((json_t *)value, key, inner)
-    {
+    json_object_foreach ((json_t *)value, key, inner) {
       VQ_TRY(enter(d, key, strlen(key), &was));
       VQ_TRY(add_json(d, inner, depth + 1));
       leave(d, was);
     }
     return VQ_OK;
   case JSON_ARRAY:
-    json_array_foreach(value, i, inner)
-    {
+    json_array_foreach (value, i, inner) {
       VQ_TRY(enter_index(d, i, &was));
       VQ_TRY(add_json(d, inner, depth + 1));
       leave(d, was);
@@ -99,7 +97,9 @@ static vq_status add_json(vq_document *d, const json_t *value, int depth)
   case JSON_INTEGER:
     snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     return add(d, number, strlen(number));
-  case JSON_REAL: snprintf(number, sizeof number, "%.17g", json_real_value(value)); return add(d, number, strlen(number));
+  case JSON_REAL:
+    snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    return add(d, number, strlen(number));
   case JSON_TRUE: return add(d, "true", 4);
   case JSON_FALSE: return add(d, "false", 5);
   default: return add(d, "null", 4);
@@ -219,8 +219,8 @@ static vq_status read_yaml(vq_document *d, const vq_input *file)
 {
   (void)d;
   (void)file;
-  return vq_fail(VQ_ERR_UNSUPPORTED, "this build reads no YAML: install libyaml and build again, or leave the file out (settings are "
-                                     "then worked out from the tensors)");
+  return vq_fail(VQ_ERR_UNSUPPORTED, "this build reads no YAML: install libyaml and build again, or leave the file "
+                                     "out (settings are then worked out from the tensors)");
 }
 
 #endif

@@ -110,8 +110,7 @@ static vq_status check_length(const json_t *header, size_t bytes)
   const char *name;
   json_t *entry;
   json_int_t end = 0;
-  json_object_foreach((json_t *)header, name, entry)
-  {
+  json_object_foreach ((json_t *)header, name, entry) {
     json_int_t here = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 1));
     end = here > end ? here : end;
   }
@@ -134,8 +133,7 @@ static vq_status read_metadata(vq_safetensors *f, json_t *metadata)
   f->pair = calloc(2 * json_object_size(metadata) + 1, sizeof *f->pair);
   if (!f->pair)
     return vq_fail(VQ_ERR_MEMORY, "no memory for its metadata");
-  json_object_foreach(metadata, key, value)
-  {
+  json_object_foreach (metadata, key, value) {
     if (!json_is_string(value))
       return vq_fail(VQ_ERR_FORMAT, "metadata '%s' is no string: the file is damaged", key);
     f->pair[2 * f->pairs] = key;
@@ -182,7 +180,8 @@ static vq_status read_file(vq_safetensors *f, const char *path)
     return vq_fail(VQ_ERR_MEMORY, "no memory for the names of '%s'", path);
   VQ_TRY(vq_fail_in(check_length(f->header, bytes), "'%s'", path));
   VQ_TRY(vq_fail_in(read_metadata(f, json_object_get(f->header, METADATA)), "'%s'", path));
-  json_object_foreach(f->header, name, entry) if (strcmp(name, METADATA))
+  json_object_foreach (f->header, name, entry)
+    if (strcmp(name, METADATA))
       VQ_TRY(vq_fail_in(read_tensor(&f->tensor[f->count++], name, entry, start), "'%s'", path));
   VQ_TRY(vq_fail_in(check_tiling(f, start, bytes), "'%s'", path));
   qsort(f->tensor, (size_t)f->count, sizeof *f->tensor, by_name);
@@ -316,21 +315,23 @@ static vq_status write_header(vq_output *out, const vq_file_tensor *tensor, int 
 }
 
 /* sorted[0..count), one after the other. */
-static vq_status write_each(vq_output *out, const vq_file_tensor *sorted, int count, vq_safetensors_put put, void *user)
+static vq_status write_each(vq_output *out, const vq_file_tensor *sorted, int count, vq_safetensors_put put,
+                            void *user)
 {
   uint64_t at = vq_output_bytes(out);
   for (int i = 0; i < count; i++) {
     VQ_TRY(put(user, &sorted[i], out));
     at += sorted[i].bytes;
     if (vq_output_bytes(out) != at)
-      return vq_fail(VQ_ERR_ARGUMENT, "%s was written with other than its %zu bytes", sorted[i].name, sorted[i].bytes);
+      return vq_fail(VQ_ERR_ARGUMENT, "%s was written with other than its %zu bytes", sorted[i].name,
+                     sorted[i].bytes);
   }
   return VQ_OK;
 }
 
 /* What `end` has changed in the metadata, over what stood there. */
-static vq_status write_header_again(vq_output *out, const vq_file_tensor *sorted, int count, const char *const *pair,
-                                    int pairs, long header)
+static vq_status write_header_again(vq_output *out, const vq_file_tensor *sorted, int count,
+                                    const char *const *pair, int pairs, long header)
 {
   FILE *stream = vq_output_stream(out);
   if (fseek(stream, 0, SEEK_SET))
@@ -341,8 +342,8 @@ static vq_status write_header_again(vq_output *out, const vq_file_tensor *sorted
   return VQ_OK;
 }
 
-static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int count, const char *const *pair, int pairs,
-                            vq_safetensors_put put, vq_safetensors_end end, void *user)
+static vq_status write_file(vq_output *out, const vq_file_tensor *tensor, int count, const char *const *pair,
+                            int pairs, vq_safetensors_put put, vq_safetensors_end end, void *user)
 {
   vq_file_tensor *sorted;
   vq_status status;

@@ -62,7 +62,8 @@ static vq_status add_shard(vq_checkpoint *c, const char *index, const char *name
     return VQ_ERR_MEMORY;
   strcat(path, name);
   if (access(path, F_OK))
-    status = vq_fail(VQ_ERR_FILE, "'%s', which is not there: the network is not whole without it; get that file too", path);
+    status = vq_fail(VQ_ERR_FILE,
+                     "'%s', which is not there: the network is not whole without it; get that file too", path);
   else
     status = vq_checkpoint_add_file(c, path);
   free(path);
@@ -81,8 +82,7 @@ static vq_status check_map(vq_checkpoint *c, const json_t *map)
   json_t *file;
   if (c->slot.count > 0)
     qsort(c->slot.at, (size_t)c->slot.count, sizeof *c->slot.at, by_name);
-  json_object_foreach((json_t *)map, name, file)
-  {
+  json_object_foreach ((json_t *)map, name, file) {
     const vq_checkpoint_slot *s =
         c->slot.count ? bsearch(&name, c->slot.at, (size_t)c->slot.count, sizeof *s, by_name) : NULL;
     if (!s)
@@ -101,8 +101,7 @@ static vq_status read_index(vq_checkpoint *c, const json_t *root, const char *pa
   if (!json_is_object(map) || json_object_size(map) == 0)
     return vq_fail(VQ_ERR_FORMAT, "'%s' is a JSON file, but no index of a network's files: it has no weight_map",
                    path);
-  json_object_foreach((json_t *)map, name, file)
-  {
+  json_object_foreach ((json_t *)map, name, file) {
     if (!json_is_string(file))
       return vq_fail(VQ_ERR_FORMAT, "'%s' has no file for tensor '%s'", path, name);
     VQ_TRY(add_shard(c, path, json_string_value(file)));

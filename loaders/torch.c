@@ -120,8 +120,8 @@ static vq_status truncated(const vq_input *input)
   vq_pickle_free(&pickle);
   if (whole <= input->bytes)
     return vq_fail(VQ_ERR_FORMAT,
-                   "it is truncated: its tensors are there, and of the directory at the end of the archive, about 100 bytes for each of %zu "
-                   "entries, some is missing; get it again",
+                   "it is truncated: its tensors are there, and of the directory at the end of the archive, about "
+                   "100 bytes for each of %zu entries, some is missing; get it again",
                    count);
   return vq_fail(VQ_ERR_FORMAT,
                  "it is truncated: its tensors alone have %" PRIu64 " bytes, the file has %zu, so at least %" PRIu64

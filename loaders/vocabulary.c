@@ -67,8 +67,10 @@ static vq_status cut_lines(char *text, size_t bytes, int count, size_t *kept)
     bool version = number == 1 && (text[at] == '"' || text[at] == '#');
     if (line && !version) {
       if (!is_merge(text + at, line))
-        return vq_fail(VQ_ERR_FORMAT, "line %d is not a merge, two words with a space: \"%.*s\"; it is no vocabulary, or a damaged one",
-                       number, (int)(line < 40 ? line : 40), text + at);
+        return vq_fail(
+            VQ_ERR_FORMAT,
+            "line %d is not a merge, two words with a space: \"%.*s\"; it is no vocabulary, or a damaged one",
+            number, (int)(line < 40 ? line : 40), text + at);
       memmove(text + to, text + at, line);
       text[to + line] = '\n';
       to += line + 1;
@@ -77,7 +79,8 @@ static vq_status cut_lines(char *text, size_t bytes, int count, size_t *kept)
     at += n + 1;
   }
   if (found < count)
-    return vq_fail(VQ_ERR_FORMAT, "it has %d merges, and this CLIP's vocabulary needs %d: it belongs to another network", found,
+    return vq_fail(VQ_ERR_FORMAT,
+                   "it has %d merges, and this CLIP's vocabulary needs %d: it belongs to another network", found,
                    count);
   *kept = to;
   return VQ_OK;
@@ -106,8 +109,7 @@ static vq_status join(const json_t *merges, char **text, size_t *used)
 {
   size_t capacity = 0, i;
   json_t *merge;
-  json_array_foreach(merges, i, merge)
-  {
+  json_array_foreach (merges, i, merge) {
     const char *a = json_string_value(json_array_get(merge, 0)), *b = json_string_value(json_array_get(merge, 1));
     if (!json_is_string(merge) && !(a && b))
       return vq_fail(VQ_ERR_FORMAT, "merge %zu is neither \"a b\" nor [\"a\", \"b\"]", i);
@@ -134,7 +136,9 @@ static vq_status read_json(const vq_input *file, char **text, size_t *bytes)
   else if (json_object_get(root, "<|endoftext|>"))
     status = vq_vocabulary_from_words(root, text, bytes);
   else
-    status = vq_fail(VQ_ERR_FORMAT, "it has neither model.merges nor the word <|endoftext|>: name tokenizer.json, vocab.json or merges.txt");
+    status = vq_fail(
+        VQ_ERR_FORMAT,
+        "it has neither model.merges nor the word <|endoftext|>: name tokenizer.json, vocab.json or merges.txt");
   json_decref(root);
   return status;
 }

@@ -37,11 +37,11 @@ static vq_status sort_words(words *w, json_t *number)
   w->left = calloc((size_t)w->count, sizeof *w->left);
   if (!w->word || !w->left)
     return vq_fail(VQ_ERR_MEMORY, "no memory for %d words", w->count);
-  json_object_foreach(number, key, value)
-  {
+  json_object_foreach (number, key, value) {
     json_int_t at = json_is_integer(value) ? json_integer_value(value) : -1;
     if (at < 0 || at >= w->count || w->word[at])
-      return vq_fail(VQ_ERR_FORMAT, "the number of \"%.40s\" is not one of 0 to %d, each of which one word has", key, w->count - 1);
+      return vq_fail(VQ_ERR_FORMAT, "the number of \"%.40s\" is not one of 0 to %d, each of which one word has",
+                     key, w->count - 1);
     if (strlen(key) > LONGEST)
       return vq_fail(VQ_ERR_FORMAT, "the word %.40s... is longer than %d letters", key, LONGEST);
     w->word[at] = key;
@@ -90,8 +90,10 @@ static vq_status split(words *w, int number)
     count--;
   }
   if (count != 2)
-    return vq_fail(VQ_ERR_FORMAT, "word %d, \"%.40s\", is not merged of two words before it: it is no CLIP's vocabulary, or a damaged one", number,
-                   word);
+    return vq_fail(
+        VQ_ERR_FORMAT,
+        "word %d, \"%.40s\", is not merged of two words before it: it is no CLIP's vocabulary, or a damaged one",
+        number, word);
   w->left[number] = begin[1];
   return VQ_OK;
 }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[] = {"flip", "sharpness", "affine", "rotation", "perspective", "jitter", "erase", "noise", "clamp"};
+static const char *const names[] = {"flip",   "sharpness", "affine", "rotation", "perspective",
+                                    "jitter", "erase",     "noise",  "clamp"};
 #define NAMES (int)(sizeof names / sizeof *names)
 
 static const struct key {
@@ -16,18 +17,12 @@ static const struct key {
   size_t at;
   bool range; /* two numbers, LEAST..MOST */
 } keys[] = {
-    {"strength", offsetof(vq_augment, strength), false},
-    {"degrees", offsetof(vq_augment, degrees), false},
-    {"right", offsetof(vq_augment, right), false},
-    {"down", offsetof(vq_augment, down), false},
-    {"shear", offsetof(vq_augment, shear), false},
-    {"brightness", offsetof(vq_augment, brightness), false},
-    {"contrast", offsetof(vq_augment, contrast), false},
-    {"saturation", offsetof(vq_augment, saturation), false},
-    {"hue", offsetof(vq_augment, hue), false},
-    {"area", offsetof(vq_augment, area), true},
-    {"ratio", offsetof(vq_augment, ratio), true},
-    {"noise", offsetof(vq_augment, noise), true},
+    {"strength", offsetof(vq_augment, strength), false}, {"degrees", offsetof(vq_augment, degrees), false},
+    {"right", offsetof(vq_augment, right), false},       {"down", offsetof(vq_augment, down), false},
+    {"shear", offsetof(vq_augment, shear), false},       {"brightness", offsetof(vq_augment, brightness), false},
+    {"contrast", offsetof(vq_augment, contrast), false}, {"saturation", offsetof(vq_augment, saturation), false},
+    {"hue", offsetof(vq_augment, hue), false},           {"area", offsetof(vq_augment, area), true},
+    {"ratio", offsetof(vq_augment, ratio), true},        {"noise", offsetof(vq_augment, noise), true},
 };
 #define KEYS (int)(sizeof keys / sizeof *keys)
 
@@ -36,8 +31,12 @@ static const struct word {
   const char *key, *value;
   int number;
 } choices[] = {
-    {"padding", "zeros", VQ_WARP_ZEROS},         {"padding", "border", VQ_WARP_BORDER}, {"colours", "old", VQ_JITTER_KORNIA_054},
-    {"colours", "new", VQ_JITTER_KORNIA},        {"together", "no", false},             {"together", "yes", true},
+    {"padding", "zeros", VQ_WARP_ZEROS},
+    {"padding", "border", VQ_WARP_BORDER},
+    {"colours", "old", VQ_JITTER_KORNIA_054},
+    {"colours", "new", VQ_JITTER_KORNIA},
+    {"together", "no", false},
+    {"together", "yes", true},
 };
 #define CHOICES (int)(sizeof choices / sizeof *choices)
 
@@ -84,8 +83,9 @@ static vq_status parse_one(vq_augment *a, char *text)
   while (name && kind < NAMES && strcmp(names[kind], name))
     kind++;
   if (!name || kind == NAMES)
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no augmentation: there are flip, sharpness, affine, rotation, perspective, jitter, "
-                                    "erase, noise and clamp",
+    return vq_fail(VQ_ERR_ARGUMENT,
+                   "\"%s\" is no augmentation: there are flip, sharpness, affine, rotation, perspective, jitter, "
+                   "erase, noise and clamp",
                    name ? name : "");
   *a = (vq_augment){.kind = (vq_augment_kind)kind, .p = 1};
   for (bool first = true; (part = strtok_r(NULL, ":", &rest)); first = false) {

@@ -212,7 +212,8 @@ static bool has_published_hash(const vq_network *net, const char *path)
          (vq_network_kind_of(net) == VQ_NETWORK_VQGAN && (vq_model_has_list(path) || vq_model_has_list(from)));
 }
 
-vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, bool sha256, const vq_log *log)
+vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, bool sha256,
+                     const vq_log *log)
 {
   const vq_checkpoint *file = vq_network_checkpoint(net);
   const char *pair[12];

@@ -10,12 +10,18 @@
 
 #include "runtime/network.h"
 
-typedef enum vq_convert_dtype { VQ_CONVERT_AS_STORED, VQ_CONVERT_F32, VQ_CONVERT_F16, VQ_CONVERT_BF16 } vq_convert_dtype;
+typedef enum vq_convert_dtype {
+  VQ_CONVERT_AS_STORED,
+  VQ_CONVERT_F32,
+  VQ_CONVERT_F16,
+  VQ_CONVERT_BF16
+} vq_convert_dtype;
 
 /* Records the source's SHA-256 if `sha256`; else only of what has OpenAI's form or a published name, of a VQGAN where there is a names.txt
  * (model_name.h), and where the build lacks XXH3-128. VQ_ERR_NETWORK: tensors are missing, or there is no vocabulary; VQ_ERR_WRITE.
  * Then nothing is written. */
-vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, bool sha256, const vq_log *log);
+vq_status vq_convert(const vq_network *net, const char *path, vq_convert_dtype dtype, bool sha256,
+                     const vq_log *log);
 
 /* ---- known files, by their SHA-256 ---- */
 

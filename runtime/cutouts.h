@@ -43,7 +43,7 @@ typedef struct vq_cutouts_draws {
 } vq_cutouts_draws;
 
 /* Cutouts number `first` to `first` + `rows` - 1, augmented, [count,side,side,3]; beyond `rows` the last is repeated. */
-vq_tensor *vq_cutouts_draw(vq_tape *t, vq_cutouts *cutouts, vq_tensor *source, const vq_cutouts_draws *draws, int first,
-                           int rows, int count);
+vq_tensor *vq_cutouts_draw(vq_tape *t, vq_cutouts *cutouts, vq_tensor *source, const vq_cutouts_draws *draws,
+                           int first, int rows, int count);
 
 #endif

@@ -66,7 +66,9 @@ static void check_hashes(vq_doctor *d, const char *check, const vq_network *net)
     if (kind == VQ_SOURCE_SHA256)
       judge_hash(d, check, source->text, recorded, -1);
     else
-      vq_doctor_say(d, check, VQ_CHECK_SKIP, "compare the SHA-256 of what it was made from (vqgen inspect --verify) with what the place that you have it from says",
+      vq_doctor_say(d, check, VQ_CHECK_SKIP,
+                    "compare the SHA-256 of what it was made from (vqgen inspect --verify) with what the place "
+                    "that you have it from says",
                     "made from %s: %s %s", source->text, vq_source_hash_name(kind), recorded);
     return;
   }
@@ -130,8 +132,9 @@ static void check_tensors(vq_doctor *d, const char *check, const vq_network *net
 static void check_precision(vq_doctor *d)
 {
   const char *cut = vq_network_cut(d->clip);
-  vq_doctor_say(d, "clip precision", cut ? VQ_CHECK_SKIP : VQ_CHECK_PASS, "it works so; get another file if pictures are to be those of the published network",
-                "%s", cut ? cut : "nothing was cut that the published network keeps");
+  vq_doctor_say(d, "clip precision", cut ? VQ_CHECK_SKIP : VQ_CHECK_PASS,
+                "it works so; get another file if pictures are to be those of the published network", "%s",
+                cut ? cut : "nothing was cut that the published network keeps");
 }
 
 static void check_settings(vq_doctor *d, const char *check, const vq_network *net)

@@ -56,7 +56,8 @@ static vq_status evaluate(vq_device *device, vq_tape *t, const chain *c, const p
   vq_mark mark = vq_tape_mark(t);
   vq_tensor *picture = vq_vqgan_decode(t, p->vqgan, vq_view(t, x, 4, s.dim));
   vq_tensor *source = vq_cutouts_source(t, p->cutouts, picture);
-  vq_tensor *features = vq_clip_image(t, p->clip, vq_cutouts_draw(t, p->cutouts, source, &draws, 0, CUTOUTS, CUTOUTS));
+  vq_tensor *features =
+      vq_clip_image(t, p->clip, vq_cutouts_draw(t, p->cutouts, source, &draws, 0, CUTOUTS, CUTOUTS));
   vq_tensor *y = vq_sum(t, vq_sphere(t, features, e, 1, -INFINITY, CUTOUTS, CUTOUTS));
   VQ_TRY(vq_tape_status(t));
   VQ_TRY(vq_tensor_read(device, y, &value));

@@ -21,10 +21,12 @@
 #include "vqgen.h"
 
 typedef struct vq_engine_config {
-  const vq_vqgan_config *vqgan;  /* the networks' settings and weights, borrowed for as long as the engine lives: of */
-  const vq_clip_config *clip;    /* opened files (runtime/network.h), or made up */
+  /* The networks' settings and weights, borrowed for as long as the engine lives: of opened files (runtime/network.h),
+   * or made up. */
+  const vq_vqgan_config *vqgan;
+  const vq_clip_config *clip;
   const vq_weight_source *vqgan_weights, *clip_weights;
-  int h, w;                       /* latent rows and columns */
+  int h, w; /* latent rows and columns */
   int cutouts;
   int chunk; /* of which so many go through CLIP at once, in whole quanta; 0: one quantum */
   vq_cut_method cut_method;

@@ -80,7 +80,8 @@ static vq_status read_pull(vq_settings *s, const char *text)
     if (strlen(pull_names[i]) == (size_t)(colon - text) && !strncmp(pull_names[i], text, (size_t)(colon - text)))
       kind = i, colon = NULL;
   if (colon || vq_number_read(number, &weight) || !(weight >= 0 && weight <= 1e6))
-    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not X, start:X, zero:X or zero-decay:X with an X from 0 to 1e6", text);
+    return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is not X, start:X, zero:X or zero-decay:X with an X from 0 to 1e6",
+                   text);
   s->init_pull = (vq_pull)kind;
   s->init_weight = weight;
   return VQ_OK;

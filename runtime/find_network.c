@@ -31,9 +31,8 @@ static const char *const endings[] = {"", ".safetensors", ".ckpt", ".pt", ".pth"
 static const struct {
   const char *variable, *rest;
 } folders[] = {
-    {"VQGEN_MODELS", ""},       {"XDG_DATA_HOME", "/vqgen"}, {"HOME", "/.local/share/vqgen"}, {NULL, "checkpoints"},
-    {NULL, "models"},           {"HOME", "/.cache/clip"},    {"HOME", "/.cache/dalle"},
-    {NULL, "."},
+    {"VQGEN_MODELS", ""}, {"XDG_DATA_HOME", "/vqgen"}, {"HOME", "/.local/share/vqgen"}, {NULL, "checkpoints"},
+    {NULL, "models"},     {"HOME", "/.cache/clip"},    {"HOME", "/.cache/dalle"},       {NULL, "."},
 };
 
 /* ---- what Hugging Face's tools have downloaded: HUB/models--OWNER--NAME/snapshots/REVISION/FILE ---- */
@@ -51,16 +50,14 @@ static const struct {
 static const struct {
   const char *name, *repository;
 } repositories[] = {
-    {"ViT-B/32", "openai/clip-vit-base-patch32"},
-    {"ViT-B/16", "openai/clip-vit-base-patch16"},
-    {"ViT-L/14", "openai/clip-vit-large-patch14"},
-    {"ViT-L/14@336px", "openai/clip-vit-large-patch14-336"},
+    {"ViT-B/32", "openai/clip-vit-base-patch32"},          {"ViT-B/16", "openai/clip-vit-base-patch16"},
+    {"ViT-L/14", "openai/clip-vit-large-patch14"},         {"ViT-L/14@336px", "openai/clip-vit-large-patch14-336"},
     {"ViT-H/14", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"},
 };
 
 /* The file in a repository that holds the network; beside it are its settings and, mostly, its vocabulary. */
-static const char *const in_repository[] = {"model.safetensors", "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
-                                            "pytorch_model.bin"};
+static const char *const in_repository[] = {"model.safetensors", "open_clip_model.safetensors",
+                                            "open_clip_pytorch_model.bin", "pytorch_model.bin"};
 
 static char *try_hub(const char *base, const char *rest, const char *owner, int length, const char *repository)
 {
@@ -131,7 +128,8 @@ vq_status vq_network_find(char **path, const char *name)
     *path = try_repository(name);
   return *path ? VQ_OK
                : vq_fail(VQ_ERR_FILE,
-                         "there is no file %s, and no network of that name in $VQGEN_MODELS, the user's data folder (vqgen), "
-                         "./checkpoints, ./models or the caches of OpenAI's CLIP, DALLE-pytorch and Hugging Face",
+                         "there is no file %s, and no network of that name in $VQGEN_MODELS, the user's data "
+                         "folder (vqgen), ./checkpoints, ./models or the caches of OpenAI's CLIP, DALLE-pytorch "
+                         "and Hugging Face",
                          name);
 }

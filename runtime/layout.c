@@ -51,16 +51,16 @@ static const rule clip_rules[] = {
     {NULL},
 };
 
-#define HUGGING_FACE_BLOCKS(from, to)                                                          \
-  {from ".layers.*.self_attn.q_proj.*", to ".resblocks.*.attn.in_proj_*", 0, 3},               \
-      {from ".layers.*.self_attn.k_proj.*", to ".resblocks.*.attn.in_proj_*", 1, 3},           \
-      {from ".layers.*.self_attn.v_proj.*", to ".resblocks.*.attn.in_proj_*", 2, 3},           \
-      {from ".layers.*.self_attn.out_proj.*", to ".resblocks.*.attn.out_proj.*"},              \
-      {from ".layers.*.layer_norm1.*", to ".resblocks.*.ln_1.*"},                              \
-      {from ".layers.*.layer_norm2.*", to ".resblocks.*.ln_2.*"},                              \
-      {from ".layers.*.mlp.fc1.*", to ".resblocks.*.mlp.c_fc.*"},                              \
-  {                                                                                            \
-    from ".layers.*.mlp.fc2.*", to ".resblocks.*.mlp.c_proj.*"                                 \
+#define HUGGING_FACE_BLOCKS(from, to)                                                \
+  {from ".layers.*.self_attn.q_proj.*", to ".resblocks.*.attn.in_proj_*", 0, 3},     \
+      {from ".layers.*.self_attn.k_proj.*", to ".resblocks.*.attn.in_proj_*", 1, 3}, \
+      {from ".layers.*.self_attn.v_proj.*", to ".resblocks.*.attn.in_proj_*", 2, 3}, \
+      {from ".layers.*.self_attn.out_proj.*", to ".resblocks.*.attn.out_proj.*"},    \
+      {from ".layers.*.layer_norm1.*", to ".resblocks.*.ln_1.*"},                    \
+      {from ".layers.*.layer_norm2.*", to ".resblocks.*.ln_2.*"},                    \
+      {from ".layers.*.mlp.fc1.*", to ".resblocks.*.mlp.c_fc.*"},                    \
+  {                                                                                  \
+    from ".layers.*.mlp.fc2.*", to ".resblocks.*.mlp.c_proj.*"                       \
   }
 
 static const rule hugging_face_rules[] = {
@@ -88,7 +88,8 @@ static const struct family {
   vq_network_kind kind;
   const rule *rules;
 } families[] = {
-    {"CLIP as Hugging Face names it", "vision_model.embeddings.patch_embedding.weight", VQ_NETWORK_CLIP, hugging_face_rules},
+    {"CLIP as Hugging Face names it", "vision_model.embeddings.patch_embedding.weight", VQ_NETWORK_CLIP,
+     hugging_face_rules},
     {"CLIP as OpenAI and open_clip name it", "visual.conv1.weight", VQ_NETWORK_CLIP, clip_rules},
     {"VQGAN as taming-transformers names it", "decoder.conv_in.weight", VQ_NETWORK_VQGAN, vqgan_rules},
 };
@@ -98,9 +99,12 @@ static const struct family {
 static const struct stranger {
   const char *anchor, *what;
 } strangers[] = {
-    {"visual.trunk.patch_embed.proj.weight", "a CLIP whose image tower is of timm's making, which vqgen has no network for"},
-    {"model.diffusion_model.input_blocks.0.0.weight", "a diffusion network (Stable Diffusion), not a VQGAN or a CLIP"},
-    {"text_model.embeddings.token_embedding.weight", "the text tower of a CLIP alone: get the file that has both towers"},
+    {"visual.trunk.patch_embed.proj.weight",
+     "a CLIP whose image tower is of timm's making, which vqgen has no network for"},
+    {"model.diffusion_model.input_blocks.0.0.weight",
+     "a diffusion network (Stable Diffusion), not a VQGAN or a CLIP"},
+    {"text_model.embeddings.token_embedding.weight",
+     "the text tower of a CLIP alone: get the file that has both towers"},
     {"token_embedding.weight", "the text tower of a CLIP alone: get the file that has both towers"},
     {"to_logits.1.weight", "a DALL-E, not a VQGAN"},
 };
@@ -148,7 +152,8 @@ static vq_status fill(char out[NAME_BYTES], const char *to, const match *m)
       to += to[1] == '*';
     }
     if (used + (size_t)length >= NAME_BYTES)
-      return vq_fail(VQ_ERR_FORMAT, "a tensor's name is longer than %d letters: %.60s...", NAME_BYTES - 1, m->at[0]);
+      return vq_fail(VQ_ERR_FORMAT, "a tensor's name is longer than %d letters: %.60s...", NAME_BYTES - 1,
+                     m->at[0]);
     memcpy(out + used, text, (size_t)length);
     used += (size_t)length;
   }
@@ -200,12 +205,14 @@ static vq_status nothing_known(const vq_checkpoint *checkpoint)
   for (size_t s = 0; s < sizeof strangers / sizeof *strangers; s++)
     for (int i = 0; i < count; i++)
       if (ends_in(vq_checkpoint_at(checkpoint, i)->name, strangers[s].anchor))
-        return vq_fail(VQ_ERR_NETWORK, "it holds %s (it has %s)", strangers[s].what, vq_checkpoint_at(checkpoint, i)->name);
+        return vq_fail(VQ_ERR_NETWORK, "it holds %s (it has %s)", strangers[s].what,
+                       vq_checkpoint_at(checkpoint, i)->name);
   if (!count)
     return vq_fail(VQ_ERR_NETWORK, "it holds no tensors");
   return vq_fail(VQ_ERR_NETWORK,
-                 "it holds no network that vqgen knows: none of its %d tensors (%s ...) is called %s, %s or %s", count,
-                 vq_checkpoint_at(checkpoint, 0)->name, families[2].anchor, families[1].anchor, families[0].anchor);
+                 "it holds no network that vqgen knows: none of its %d tensors (%s ...) is called %s, %s or %s",
+                 count, vq_checkpoint_at(checkpoint, 0)->name, families[2].anchor, families[1].anchor,
+                 families[0].anchor);
 }
 
 /* ---- the layout ---- */
@@ -240,8 +247,9 @@ static vq_status merge(vq_layout *l, const vq_checkpoint *checkpoint)
     }
     for (int p = 0; p < 3; p++) {
       if (w->tensor[p] >= 0 && same->tensor[p] >= 0 && !status)
-        status = vq_fail(VQ_ERR_NETWORK, "%s and %s are both %s", vq_checkpoint_at(checkpoint, same->tensor[p])->name,
-                         vq_checkpoint_at(checkpoint, w->tensor[p])->name, w->name);
+        status =
+            vq_fail(VQ_ERR_NETWORK, "%s and %s are both %s", vq_checkpoint_at(checkpoint, same->tensor[p])->name,
+                    vq_checkpoint_at(checkpoint, w->tensor[p])->name, w->name);
       if (w->tensor[p] >= 0)
         same->tensor[p] = w->tensor[p];
     }
@@ -257,7 +265,8 @@ static vq_status shape_of(vq_layout_weight *w, const vq_checkpoint *checkpoint)
   for (int p = 0; p < w->pieces; p++) {
     if (w->tensor[p] < 0)
       return vq_fail(VQ_ERR_NETWORK, "part %d of %d of %s is missing", p + 1, w->pieces, w->name);
-    const vq_file_tensor *x = vq_checkpoint_at(checkpoint, w->tensor[p]), *first = vq_checkpoint_at(checkpoint, w->tensor[0]);
+    const vq_file_tensor *x = vq_checkpoint_at(checkpoint, w->tensor[p]),
+                         *first = vq_checkpoint_at(checkpoint, w->tensor[0]);
     if (x->rank != first->rank || memcmp(x->dim, first->dim, (size_t)x->rank * sizeof *x->dim))
       return vq_fail(VQ_ERR_NETWORK, "%s and %s differ in shape", first->name, x->name);
   }
@@ -323,8 +332,9 @@ vq_status vq_layout_find(vq_layout **out, const vq_checkpoint *checkpoint)
   } else {
     free(prefix);
   }
-  vq_status status = l && l->weight && l->superfluous ? match_all(l, checkpoint, f)
-                                                       : vq_fail(VQ_ERR_MEMORY, "no memory for the names of %zu tensors", count);
+  vq_status status = l && l->weight && l->superfluous
+                         ? match_all(l, checkpoint, f)
+                         : vq_fail(VQ_ERR_MEMORY, "no memory for the names of %zu tensors", count);
   if (status)
     vq_layout_free(l);
   else
@@ -431,13 +441,15 @@ vq_status vq_layout_read(const vq_layout_weight *w, const vq_checkpoint *checkpo
   return status;
 }
 
-vq_status vq_layout_read_rows(const vq_layout_weight *w, const vq_checkpoint *checkpoint, const int32_t *row, int count, vq_real *out)
+vq_status vq_layout_read_rows(const vq_layout_weight *w, const vq_checkpoint *checkpoint, const int32_t *row,
+                              int count, vq_real *out)
 {
   const vq_file_tensor *stored = vq_checkpoint_at(checkpoint, w->tensor[0]);
   size_t columns = (size_t)w->dim[1], bytes = columns * vq_file_dtype_bytes(stored->dtype);
   if (w->pieces == 1 && !w->transposed && stored->data) {
     for (int i = 0; i < count; i++) {
-      vq_file_tensor one = {stored->name, stored->dtype, 1, {w->dim[1]}, (const char *)stored->data + (size_t)row[i] * bytes, bytes};
+      vq_file_tensor one = {
+          stored->name, stored->dtype, 1, {w->dim[1]}, (const char *)stored->data + (size_t)row[i] * bytes, bytes};
       read_reals(&one, out + (size_t)i * columns);
     }
     return VQ_OK;
@@ -463,7 +475,8 @@ static vq_status turn(vq_file_tensor *piece, void **owned)
   return VQ_OK;
 }
 
-vq_status vq_layout_pieces(const vq_layout_weight *w, const vq_checkpoint *checkpoint, vq_layout_take give, void *user)
+vq_status vq_layout_pieces(const vq_layout_weight *w, const vq_checkpoint *checkpoint, vq_layout_take give,
+                           void *user)
 {
   vq_status status = VQ_OK;
   for (int p = 0; p < w->pieces && !status; p++) {

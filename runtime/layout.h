@@ -18,7 +18,7 @@ typedef struct vq_layout_weight {
   char *name;
   int pieces, tensor[3]; /* their indices in the checkpoint */
   bool transposed;       /* stored [b,a], published [a,b] */
-  int rank; /* published */
+  int rank;              /* published */
   int64_t dim[VQ_RANK];
   vq_file_dtype dtype; /* of the first piece */
 } vq_layout_weight;
@@ -29,8 +29,9 @@ typedef struct vq_layout {
   char *prefix;             /* before all names, "" or ending in a dot */
   vq_layout_weight *weight; /* by name */
   int count;
-  int *superfluous, superfluous_count; /* indices of tensors behind the prefix that the family does not know, or the network does not use */
-  int ignored;                         /* how many others there are, and those that are known not to be needed */
+  /* Indices of tensors behind the prefix that the family does not know, or the network does not use; how many others
+   * there are, and those that are known not to be needed. */
+  int *superfluous, superfluous_count, ignored;
 } vq_layout;
 
 /* Finds out what a checkpoint holds. VQ_ERR_NETWORK: no network that is known, with what was found instead. */
@@ -47,12 +48,14 @@ const vq_layout_weight *vq_layout_weight_of(const vq_layout *layout, const char 
 vq_status vq_layout_read(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, vq_real *out);
 
 /* Of a matrix [rows,columns] only these rows, to out[count * columns]. */
-vq_status vq_layout_read_rows(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, const int32_t *row, int count, vq_real *out);
+vq_status vq_layout_read_rows(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, const int32_t *row,
+                              int count, vq_real *out);
 
 /* Gives the numbers as they are stored, in one piece or several that follow each other: as they lie in the mapped file where they lie
  * in order there, and else from memory. Borrowed until `give` returns. */
 typedef vq_status (*vq_layout_take)(void *user, const vq_file_tensor *piece);
-vq_status vq_layout_pieces(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, vq_layout_take give, void *user);
+vq_status vq_layout_pieces(const vq_layout_weight *weight, const vq_checkpoint *checkpoint, vq_layout_take give,
+                           void *user);
 size_t vq_layout_elements(const vq_layout_weight *weight);
 
 #endif

@@ -137,8 +137,9 @@ static vq_status leave_out_unused(vq_network *net)
 /* The project's own form keeps its texts in safetensors' metadata. */
 static const char *metadata(const vq_network *net, const char *key)
 {
-  const vq_checkpoint_value *value =
-      vq_checkpoint_container(net->file) == VQ_CONTAINER_SAFETENSORS ? vq_checkpoint_value_find(net->file, key) : NULL;
+  const vq_checkpoint_value *value = vq_checkpoint_container(net->file) == VQ_CONTAINER_SAFETENSORS
+                                         ? vq_checkpoint_value_find(net->file, key)
+                                         : NULL;
   return value && value->kind == VQ_VALUE_TEXT ? value->text : NULL;
 }
 
@@ -223,13 +224,15 @@ static vq_status read_own_settings(vq_network *net, const char *kind)
   if (!clip && strcmp(kind, "vqgan") && strcmp(kind, "gumbel"))
     return vq_fail(VQ_ERR_NETWORK, "its metadata calls it a \"%s\", which is neither a VQGAN nor a CLIP", kind);
   if (clip != (net->kind == VQ_NETWORK_CLIP))
-    return vq_fail(VQ_ERR_NETWORK, "its metadata calls it a \"%s\", and its tensors are those of %s", kind, kind_in_words(net->kind));
+    return vq_fail(VQ_ERR_NETWORK, "its metadata calls it a \"%s\", and its tensors are those of %s", kind,
+                   kind_in_words(net->kind));
   if (!text)
     return vq_fail(VQ_ERR_NETWORK, "its metadata has a \"kind\" and no \"config\"");
   json_t *config = json_loads(text, JSON_REJECT_DUPLICATES, &error);
   if (!config)
     return vq_fail(VQ_ERR_NETWORK, "its config is not JSON: %s", error.text);
-  vq_status status = clip ? read_clip(&net->clip, config) : read_vqgan(&net->vqgan, config, !strcmp(kind, "gumbel"));
+  vq_status status =
+      clip ? read_clip(&net->clip, config) : read_vqgan(&net->vqgan, config, !strcmp(kind, "gumbel"));
   json_decref(config);
   return status;
 }
@@ -291,7 +294,8 @@ static bool by_openai(const vq_network *net)
 {
   const char *slash = strrchr(net->path, '/');
   char *number = joined(net->layout->prefix, strlen(net->layout->prefix), "input_resolution");
-  bool found = number && (vq_checkpoint_find(net->file, number) >= 0 || vq_checkpoint_value_find(net->file, number));
+  bool found =
+      number && (vq_checkpoint_find(net->file, number) >= 0 || vq_checkpoint_value_find(net->file, number));
   free(number);
   return found || vq_checkpoint_container(net->file) == VQ_CONTAINER_TORCHSCRIPT ||
          strstr(slash ? slash + 1 : net->path, "quickgelu");
@@ -328,18 +332,19 @@ static vq_status read_published_settings(vq_network *net, const vq_network_hints
 
 const char *vq_network_cut(const vq_network *net)
 {
-  static const char *const names[] = {"visual.class_embedding", "visual.positional_embedding", "positional_embedding",
-                                      "token_embedding.weight"};
+  static const char *const names[] = {"visual.class_embedding", "visual.positional_embedding",
+                                      "positional_embedding", "token_embedding.weight"};
   const vq_layout_weight *norm = vq_layout_weight_of(net->layout, "ln_final.weight");
   bool small = net->kind == VQ_NETWORK_CLIP && norm && !vq_network_pair(net);
   for (size_t i = 0; small && i < sizeof names / sizeof *names; i++) {
     const vq_layout_weight *w = vq_layout_weight_of(net->layout, names[i]);
     if (w && w->dtype == norm->dtype && (w->dtype == VQ_FILE_F16 || w->dtype == VQ_FILE_BF16))
-      return w->dtype == VQ_FILE_F16
-                 ? "all of it, embeddings and norms too, was cut to F16 by whoever saved it: features differ from the published network's by "
-                   "about a thousandth; for the published ones get a file in which embeddings have 32 bits"
-                 : "all of it, embeddings and norms too, was cut to BF16 by whoever saved it: features differ from the published network's by "
-                   "about a hundredth; for the published ones get a file in which embeddings have 32 bits";
+      return w->dtype == VQ_FILE_F16 ? "all of it, embeddings and norms too, was cut to F16 by whoever saved it: "
+                                       "features differ from the published network's by about a thousandth; for "
+                                       "the published ones get a file in which embeddings have 32 bits"
+                                     : "all of it, embeddings and norms too, was cut to BF16 by whoever saved it: "
+                                       "features differ from the published network's by about a hundredth; for the "
+                                       "published ones get a file in which embeddings have 32 bits";
   }
   return NULL;
 }
@@ -348,19 +353,22 @@ static void tell(const vq_network *net, const vq_network_hints *hints)
 {
   const vq_log *log = hints->log;
   const char *config = hints->config, *vocab = net->kind == VQ_NETWORK_CLIP ? hints->vocab : NULL;
-  vq_log_info(log, "%s: %s, %s%s%s", net->path, vq_container_name(vq_checkpoint_container(net->file)), net->layout->family,
-              net->config_file ? ", settings from " : "", net->config_file ? net->config_file : "");
+  vq_log_info(log, "%s: %s, %s%s%s", net->path, vq_container_name(vq_checkpoint_container(net->file)),
+              net->layout->family, net->config_file ? ", settings from " : "",
+              net->config_file ? net->config_file : "");
   if (*net->assumed.text)
     vq_log_warning(log, "%s: assumed, as no file of settings tells: %s", net->path, net->assumed.text);
   if (vq_network_cut(net))
     vq_log_warning(log, "%s: %s", net->path, vq_network_cut(net));
   if (net->layout->superfluous_count)
-    vq_log_warning(log, "%s: %d of its tensors (%s ...) are no part of the network that vqgen knows, and not used: vqgen inspect names them",
+    vq_log_warning(log,
+                   "%s: %d of its tensors (%s ...) are no part of the network that vqgen knows, and not used: "
+                   "vqgen inspect names them",
                    net->path, net->layout->superfluous_count,
                    vq_checkpoint_at(net->file, net->layout->superfluous[0])->name);
-  vq_log_info(log, "it opens faster once it is converted: vqgen convert '%s'%s%s%s%s%s%s -o NAME.safetensors", net->path,
-              config ? " --config '" : "", config ? config : "", config ? "'" : "", vocab ? " --vocab '" : "", vocab ? vocab : "",
-              vocab ? "'" : "");
+  vq_log_info(log, "it opens faster once it is converted: vqgen convert '%s'%s%s%s%s%s%s -o NAME.safetensors",
+              net->path, config ? " --config '" : "", config ? config : "", config ? "'" : "",
+              vocab ? " --vocab '" : "", vocab ? vocab : "", vocab ? "'" : "");
 }
 
 static vq_status open_parts(vq_network *net, const vq_network_hints *hints)
@@ -521,9 +529,10 @@ char *vq_network_config_json(const vq_network *net)
   json_t *config =
       net->kind == VQ_NETWORK_VQGAN
           ? json_pack("{si so si so si si si si si si}", "ch", g->ch, "ch_mult", list_of(g->ch_mult, g->levels),
-                      "num_res_blocks", g->num_res_blocks, "attn_resolutions", list_of(g->attn_resolutions, g->attn_count),
-                      "resolution", g->resolution, "z_channels", g->z_channels, "embed_dim", g->embed_dim, "n_embed",
-                      g->n_embed, "in_channels", 3, "out_ch", 3)
+                      "num_res_blocks", g->num_res_blocks, "attn_resolutions",
+                      list_of(g->attn_resolutions, g->attn_count), "resolution", g->resolution, "z_channels",
+                      g->z_channels, "embed_dim", g->embed_dim, "n_embed", g->n_embed, "in_channels", 3, "out_ch",
+                      3)
           : json_pack("{si si si si si si si si si si si ss}", "embed_dim", c->embed_dim, "image_resolution",
                       c->image_resolution, "vision_layers", c->vision_layers, "vision_width", c->vision_width,
                       "vision_patch_size", c->patch_size, "vision_heads", c->vision_heads, "context_length",
@@ -546,12 +555,14 @@ vq_status vq_network_merges(char **merges, size_t *bytes, const vq_network *net)
     return *merges ? VQ_OK : vq_fail(VQ_ERR_MEMORY, "no memory for the vocabulary");
   }
   if (net->ours)
-    return vq_fail(VQ_ERR_NETWORK, "%s: its metadata has no \"merges\", so texts cannot be made into tokens", net->path);
+    return vq_fail(VQ_ERR_NETWORK, "%s: its metadata has no \"merges\", so texts cannot be made into tokens",
+                   net->path);
   char *found = net->vocab ? strdup(net->vocab) : vq_vocabulary_search(net->path);
   if (!found)
     return vq_fail(VQ_ERR_NETWORK,
-                   "%s: there is no vocabulary beside it (bpe_simple_vocab_16e6.txt.gz, merges.txt, tokenizer.json or vocab.json) nor in an "
-                   "installed openai-clip or open_clip: get one by tools/get-vocabulary.sh, and put it there or name it by --vocab",
+                   "%s: there is no vocabulary beside it (bpe_simple_vocab_16e6.txt.gz, merges.txt, tokenizer.json "
+                   "or vocab.json) nor in an installed openai-clip or open_clip: get one by "
+                   "tools/get-vocabulary.sh, and put it there or name it by --vocab",
                    net->path);
   vq_status status = vq_vocabulary_read(merges, bytes, found, count);
   free(found);

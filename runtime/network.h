@@ -22,7 +22,7 @@ typedef struct vq_network vq_network;
 /* How a checkpoint that is not in the project's own form is to be read. */
 typedef struct vq_network_hints {
   const char *config; /* its file of settings (published.h); NULL: what lies beside it, or none */
-  const char *vocab;  /* a CLIP's vocabulary (vocabulary.h); NULL: what lies beside it, or where Python packages keep it */
+  const char *vocab;  /* a CLIP's vocabulary (vocabulary.h); NULL: what lies beside it, or where Python keeps it */
   const vq_log *log;  /* what was assumed, and how to convert it once; NULL: nothing is said */
 } vq_network_hints;
 
@@ -67,7 +67,13 @@ const vq_weight_source *vq_network_weights(const vq_network *net);
 
 /* What is exchanged in the weights from now on, for a counter-check (doctor.h): the attention's queries and keys of one tower. A network
  * that is better so has them the wrong way round in its file. */
-typedef enum vq_exchange { VQ_EXCHANGE_NOTHING, VQ_EXCHANGE_ENCODER, VQ_EXCHANGE_DECODER, VQ_EXCHANGE_IMAGE, VQ_EXCHANGE_TEXT } vq_exchange;
+typedef enum vq_exchange {
+  VQ_EXCHANGE_NOTHING,
+  VQ_EXCHANGE_ENCODER,
+  VQ_EXCHANGE_DECODER,
+  VQ_EXCHANGE_IMAGE,
+  VQ_EXCHANGE_TEXT
+} vq_exchange;
 void vq_network_exchange(vq_network *net, vq_exchange what);
 
 /* The network itself, its parts read into the device. Errors name the file; VQ_ERR_NETWORK names all that is missing. */

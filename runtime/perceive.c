@@ -58,7 +58,8 @@ static vq_status read_texts(vq_device *device, vq_tape *t, void *user)
   return status;
 }
 
-vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place, vq_real *features)
+vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place,
+                           vq_real *features)
 {
   vq_used_tokens used;
   VQ_TRY(vq_used_tokens_create(&used, clip, ids, (int64_t)count * vq_network_clip(clip)->context_length));
@@ -225,8 +226,8 @@ static vq_status encode(vq_device *device, vq_tape *t, void *user)
   return status;
 }
 
-vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, const uint64_t *gumbel,
-                           const vq_place *place, vq_latent *out)
+vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height,
+                           const uint64_t *gumbel, const vq_place *place, vq_latent *out)
 {
   const vq_vqgan_config *c = vq_network_vqgan(vqgan);
   int f = vq_vqgan_factor(c);

@@ -11,7 +11,8 @@
 vq_status vq_tokens(const vq_tokenizer *tokenizer, const char *text, bool strict, int32_t *ids, int *tokens);
 
 /* features[count * embed_dim] of `count` rows of token ids, not normalised. */
-vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place, vq_real *features);
+vq_status vq_text_features(const vq_network *clip, const int32_t *ids, int count, const vq_place *place,
+                           vq_real *features);
 
 /* features[count * embed_dim] of pictures, not normalised. Each picture is brought to CLIP's size as OpenAI's
  * preprocessing does: shorter side by bicubic interpolation with antialiasing, then the middle. */
@@ -28,8 +29,8 @@ void vq_latent_free(vq_latent *latent);
 
 /* A picture of floats [H,W,3] in [-1,1] whose sides are multiples of the factor, as codebook rows. `gumbel`: the seed of the noise
  * by which a GumbelVQ draws its tokens; NULL: it takes the likeliest. */
-vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height, const uint64_t *gumbel,
-                           const vq_place *place, vq_latent *out);
+vq_status vq_encode_pixels(const vq_network *vqgan, const vq_real *pixels, int width, int height,
+                           const uint64_t *gumbel, const vq_place *place, vq_latent *out);
 
 /* The picture, its sides floored to multiples of the VQGAN's factor (the middle is taken), as codebook rows. GumbelVQ's
  * tokens are its largest logits, without noise. */

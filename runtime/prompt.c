@@ -219,7 +219,8 @@ static vq_status check_noise(const char *seed)
   size_t n = strlen(seed);
   if (n && n == strspn(seed, "0123456789") && n < 20)
     return VQ_OK;
-  return vq_fail(VQ_ERR_PROMPT, "a noise prompt is SEED[:WEIGHT[:STOP]], with a number of at most 19 digits, not \"%s\"", seed);
+  return vq_fail(VQ_ERR_PROMPT,
+                 "a noise prompt is SEED[:WEIGHT[:STOP]], with a number of at most 19 digits, not \"%s\"", seed);
 }
 
 vq_status vq_prompt_check(const vq_prompt *p)
@@ -228,13 +229,15 @@ vq_status vq_prompt_check(const vq_prompt *p)
     return vq_fail(VQ_ERR_ARGUMENT, "a prompt's weight must be a finite number and its stop a number");
   if (p->weight < 0 && p->stop >= 0)
     return vq_fail(VQ_ERR_PROMPT,
-                   "\"%s\" would never push: with a negative weight the stop is compared with the negated distance, so "
-                   "it is below 0: %g, perhaps",
+                   "\"%s\" would never push: with a negative weight the stop is compared with the negated "
+                   "distance, so it is below 0: %g, perhaps",
                    p->text, p->stop > 0 ? -p->stop : -1);
   if (p->weight > 0 && p->stop >= FARTHEST)
-    return vq_fail(VQ_ERR_PROMPT, "\"%s\" would never pull: no distance is above its stop, %g (the largest is %.3f)",
-                   p->text, p->stop, FARTHEST);
-  if (p->phase < VQ_EVERY_PHASE || p->phase >= VQ_MOST_PROMPTS || (p->kind != VQ_PROMPT_TEXT && p->phase != VQ_EVERY_PHASE))
+    return vq_fail(VQ_ERR_PROMPT,
+                   "\"%s\" would never pull: no distance is above its stop, %g (the largest is %.3f)", p->text,
+                   p->stop, FARTHEST);
+  if (p->phase < VQ_EVERY_PHASE || p->phase >= VQ_MOST_PROMPTS ||
+      (p->kind != VQ_PROMPT_TEXT && p->phase != VQ_EVERY_PHASE))
     return vq_fail(VQ_ERR_ARGUMENT, "a text's phase is from 0 to %d, and other prompts are in every phase",
                    VQ_MOST_PROMPTS - 1);
   if (p->kind == VQ_PROMPT_IMAGE && is_url(p->text))

@@ -64,8 +64,8 @@ static vq_status agree(const vq_document *d, const char *base, const char *key, 
   int64_t says = number(d, base, key);
   if (says < 0 || says == is)
     return VQ_OK;
-  return vq_fail(VQ_ERR_NETWORK, "its settings do not belong to it: they have %s %lld, and its %s has %d", key, (long long)says,
-                 tensor, is);
+  return vq_fail(VQ_ERR_NETWORK, "its settings do not belong to it: they have %s %lld, and its %s has %d", key,
+                 (long long)says, tensor, is);
 }
 
 /* ---- VQGAN ---- */
@@ -111,8 +111,8 @@ static vq_status vqgan_shapes(vq_vqgan_config *c, const vq_layout *l, bool atten
     int channels = dim_of(l, name, 4, 0, &status);
     VQ_TRY(status);
     if (channels % c->ch)
-      return vq_fail(VQ_ERR_NETWORK, "%s%s has %d channels, which is no multiple of the first level's %d", l->prefix, name, channels,
-                     c->ch);
+      return vq_fail(VQ_ERR_NETWORK, "%s%s has %d channels, which is no multiple of the first level's %d",
+                     l->prefix, name, channels, c->ch);
     c->ch_mult[i] = channels / c->ch;
     attention[i] = there(l, "decoder.up.%d.attn.0.norm.weight", i);
   }
@@ -145,8 +145,9 @@ static vq_status vqgan_agrees(const vq_vqgan_config *c, const vq_document *d, co
     snprintf(tensor, sizeof tensor, "decoder.up.%d.block.0.conv2.weight", i);
     int64_t says = number(d, base, key);
     if (says >= 0 && says != c->ch_mult[i])
-      return vq_fail(VQ_ERR_NETWORK, "its settings do not belong to it: they have %s %lld, and its %s has %d times ch channels", key,
-                     (long long)says, tensor, c->ch_mult[i]);
+      return vq_fail(VQ_ERR_NETWORK,
+                     "its settings do not belong to it: they have %s %lld, and its %s has %d times ch channels",
+                     key, (long long)says, tensor, c->ch_mult[i]);
     if (listed(d, base, c->resolution >> i) != attention[i])
       return vq_fail(VQ_ERR_NETWORK,
                      "its settings do not belong to it: by their ddconfig.attn_resolutions level %d has %s, and "
@@ -156,7 +157,8 @@ static vq_status vqgan_agrees(const vq_vqgan_config *c, const vq_document *d, co
   char key[48];
   snprintf(key, sizeof key, "ddconfig.ch_mult.%d", c->levels);
   if (number(d, base, key) >= 0)
-    return vq_fail(VQ_ERR_NETWORK, "its settings do not belong to it: they have %s, and decoder.up.%d is missing", key, c->levels);
+    return vq_fail(VQ_ERR_NETWORK, "its settings do not belong to it: they have %s, and decoder.up.%d is missing",
+                   key, c->levels);
   return VQ_OK;
 }
 
@@ -201,10 +203,12 @@ static vq_status clip_shapes(vq_clip_config *c, const vq_layout *l)
 {
   vq_status status = VQ_OK;
   if (there(l, "visual.layer1.0.conv1.weight"))
-    return vq_fail(VQ_ERR_UNSUPPORTED, "it is a CLIP with a ResNet (RN50 or the like), which vqgen has no network for: take one "
-                                       "whose name begins with ViT, such as ViT-B/32");
+    return vq_fail(VQ_ERR_UNSUPPORTED, "it is a CLIP with a ResNet (RN50 or the like), which vqgen has no network "
+                                       "for: take one whose name begins with ViT, such as ViT-B/32");
   if (!there(l, "token_embedding.weight"))
-    return vq_fail(VQ_ERR_NETWORK, "it is the image tower of a CLIP alone: it has no %stoken_embedding.weight; get the file that has both towers",
+    return vq_fail(VQ_ERR_NETWORK,
+                   "it is the image tower of a CLIP alone: it has no %stoken_embedding.weight; get the file that "
+                   "has both towers",
                    l->prefix);
   c->vision_width = dim_of(l, "visual.conv1.weight", 4, 0, &status);
   c->patch_size = dim_of(l, "visual.conv1.weight", 4, 2, &status);
@@ -216,8 +220,8 @@ static vq_status clip_shapes(vq_clip_config *c, const vq_layout *l)
   VQ_TRY(status);
   int side = (int)lround(sqrt(positions - 1));
   if (side < 1 || side * side != positions - 1)
-    return vq_fail(VQ_ERR_NETWORK, "%svisual.positional_embedding has %d rows, which is not 1 more than a square", l->prefix,
-                   positions);
+    return vq_fail(VQ_ERR_NETWORK, "%svisual.positional_embedding has %d rows, which is not 1 more than a square",
+                   l->prefix, positions);
   c->image_resolution = side * c->patch_size;
   c->vision_layers = blocks(l, "visual.");
   c->text_layers = blocks(l, "");
@@ -258,7 +262,8 @@ static vq_status clip_agrees(const vq_clip_config *c, const vq_document *d)
 
 static void choose_heads(vq_clip_config *c, const vq_document *d, vq_assumed *assumed)
 {
-  int64_t vision = number(d, "vision_config", "num_attention_heads"), text = number(d, "text_config", "num_attention_heads");
+  int64_t vision = number(d, "vision_config", "num_attention_heads"),
+          text = number(d, "text_config", "num_attention_heads");
   const char *open = open_clip_base(d);
   if (open) { /* open_clip's own default is a width of 64 */
     int64_t wide = number(d, open, "vision_cfg.head_width");
@@ -288,7 +293,8 @@ static void choose_activation(vq_clip_config *c, const vq_document *d, const vq_
   }
   c->exact_gelu = !by_openai && (*l->prefix || there(l, "logit_bias") || c->vision_width >= 1280);
   if (!by_openai)
-    assume(assumed, "the activation %s (name the config.json by --config if it is %s)", c->exact_gelu ? "GELU" : "QuickGELU, as OpenAI's weights want",
+    assume(assumed, "the activation %s (name the config.json by --config if it is %s)",
+           c->exact_gelu ? "GELU" : "QuickGELU, as OpenAI's weights want",
            c->exact_gelu ? "QuickGELU" : "GELU, as with LAION's weights");
 }
 
@@ -304,14 +310,16 @@ bool vq_published_is_of(const vq_document *document, vq_network_kind kind)
   return hugging_face || open_clip_base(document);
 }
 
-vq_status vq_published_clip(vq_clip_config *out, const vq_layout *layout, const vq_document *document, bool by_openai,
-                            vq_assumed *assumed)
+vq_status vq_published_clip(vq_clip_config *out, const vq_layout *layout, const vq_document *document,
+                            bool by_openai, vq_assumed *assumed)
 {
   *out = (vq_clip_config){.embed_dim = 0};
   *assumed = (vq_assumed){""};
   VQ_TRY(clip_shapes(out, layout));
   if (document && !vq_published_is_of(document, VQ_NETWORK_CLIP))
-    return vq_fail(VQ_ERR_NETWORK, "its settings have neither a vision_config nor open_clip's embed_dim: they are not those of a CLIP");
+    return vq_fail(
+        VQ_ERR_NETWORK,
+        "its settings have neither a vision_config nor open_clip's embed_dim: they are not those of a CLIP");
   if (document)
     VQ_TRY(clip_agrees(out, document));
   choose_heads(out, document, assumed);

@@ -26,7 +26,7 @@ vq_status vq_published_vqgan(vq_vqgan_config *out, const vq_layout *layout, cons
 
 /* `document`: Hugging Face's config.json, open_clip's open_clip_config.json or a file of its model_configs; NULL: none. `by_openai`: the
  * file is one that OpenAI wrote, or whose name tells that its activation is OpenAI's. */
-vq_status vq_published_clip(vq_clip_config *out, const vq_layout *layout, const vq_document *document, bool by_openai,
-                            vq_assumed *assumed);
+vq_status vq_published_clip(vq_clip_config *out, const vq_layout *layout, const vq_document *document,
+                            bool by_openai, vq_assumed *assumed);
 
 #endif

@@ -8,13 +8,21 @@
 static const vq_recipe_setting own[] = {{NULL}};
 
 /* What most of them did: Adam on z, which is held to the codebook's range; no average. */
-#define ON_Z                                                                               \
-  {"optimizer", "adam", NULL}, {"latent", "z", "z+quantize"}, {"ema", "0", NULL}
-#define BY_CROPS                                                                           \
-  {"cutouts", "64", "cutn"}, {"cut_power", "1", "cut_pow"},                                \
-      {"cut_size", "0:1", "from CLIP's own size to the shorter side"},                     \
-      {"cut_method", "lanczos", "resample: Lanczos-2, then bicubic"}
-#define AT_RANDOM {"init", "random", "a codebook row drawn for each token"}
+#define ON_Z                                                  \
+  {"optimizer", "adam", NULL}, {"latent", "z", "z+quantize"}, \
+  {                                                           \
+    "ema", "0", NULL                                          \
+  }
+#define BY_CROPS                                                       \
+  {"cutouts", "64", "cutn"}, {"cut_power", "1", "cut_pow"},            \
+      {"cut_size", "0:1", "from CLIP's own size to the shorter side"}, \
+  {                                                                    \
+    "cut_method", "lanczos", "resample: Lanczos-2, then bicubic"       \
+  }
+#define AT_RANDOM                                           \
+  {                                                         \
+    "init", "random", "a codebook row drawn for each token" \
+  }
 
 static const vq_recipe_setting notebook[] = {
     {"lr", "0.1", "the step size"},
@@ -23,8 +31,8 @@ static const vq_recipe_setting notebook[] = {
     {"z_clamp", "yes", "z.maximum(z_min).minimum(z_max)"},
     BY_CROPS,
     {"augment",
-     "flip:0.5,sharpness:0.4:strength=0.3,affine:0.8:degrees=30:down=0.1:padding=border,perspective:0.4:strength=0.2,"
-     "jitter:0.7:saturation=0.01:hue=0.01:colours=old,noise:1:noise=0..0.1",
+     "flip:0.5,sharpness:0.4:strength=0.3,affine:0.8:degrees=30:down=0.1:padding=border,perspective:0.4:strength=0."
+     "2,jitter:0.7:saturation=0.01:hue=0.01:colours=old,noise:1:noise=0..0.1",
      "kornia 0.5.4's, in the notebook's order; its translate of 0.1 moves down only"},
     {"tv_weight", "0", NULL},
     {"init_weight", "start:0", "mse(z, z_orig) times init_weight / 2"},
@@ -81,7 +89,9 @@ static const vq_recipe_setting mse[] = {
      "augs, noise_fac, clamp_with_grad(0, 1)"},
     {"tv_weight", "0", NULL},
     {"init_weight", "zero:1.5", "mse_withzeros; with a starting picture the notebook pulled to that, start:1.5"},
-    {"init_drop", "50:5", "mse_decay_rate, mse_epoches; Adam is made anew at each. By its roundings the notebook's weight was 0 after the fourth"},
+    {"init_drop", "50:5",
+     "mse_decay_rate, mse_epoches; Adam is made anew at each. By its roundings the notebook's weight was 0 after "
+     "the fourth"},
     AT_RANDOM,
     {NULL},
 };
@@ -91,7 +101,8 @@ static const vq_recipe_setting codebook[] = {
     {"lr_schedule", "constant", NULL},
     {"optimizer", "adamw", NULL},
     {"weight_decay", "0", "weight_decay"},
-    {"latent", "logits", "of every code at every token; each step draws codes by them, pictures show the likeliest"},
+    {"latent", "logits",
+     "of every code at every token; each step draws codes by them, pictures show the likeliest"},
     {"ema", "0", NULL},
     BY_CROPS,
     {"augment", "clamp", "clamp_with_grad(0, 1) of the cutouts, after resample's overshoot"},
@@ -108,7 +119,8 @@ static const vq_recipe recipes[] = {
     {"crowson", "Katherine Crowson's first notebook: z+quantize, crops alone", 1, crowson},
     {"nerdyrodent", "nerdyrodent's VQGAN-CLIP: the whole picture, pooled and augmented", 1, nerdyrodent},
     {"mse", "the notebook with MSE regularisation: z is pulled to 0 at first, then free, in great steps", 1, mse},
-    {"codebook", "Katherine Crowson's codebook sampling: logits of the codes are moved, and codes drawn", 1, codebook},
+    {"codebook", "Katherine Crowson's codebook sampling: logits of the codes are moved, and codes drawn", 1,
+     codebook},
 };
 #define RECIPES (int)(sizeof recipes / sizeof *recipes)
 
@@ -125,12 +137,14 @@ vq_status vq_recipe_find(const vq_recipe **out, const char *name)
       *out = &recipes[i];
       return VQ_OK;
     }
-  return vq_fail(VQ_ERR_ARGUMENT, "\"%s\" is no recipe: there are own, notebook, crowson, nerdyrodent, mse and codebook", name);
+  return vq_fail(VQ_ERR_ARGUMENT,
+                 "\"%s\" is no recipe: there are own, notebook, crowson, nerdyrodent, mse and codebook", name);
 }
 
 vq_status vq_recipe_apply(const vq_recipe *recipe, vq_settings *s)
 {
   for (const vq_recipe_setting *r = recipe->setting; r->field; r++)
-    VQ_TRY(vq_fail_in(vq_field_read(vq_field_find(r->field), s, r->value), "recipe %s: %s", recipe->name, r->field));
+    VQ_TRY(
+        vq_fail_in(vq_field_read(vq_field_find(r->field), s, r->value), "recipe %s: %s", recipe->name, r->field));
   return VQ_OK;
 }

@@ -211,8 +211,7 @@ static bool good_prompts(const json_t *list)
 {
   size_t i;
   json_t *p;
-  json_array_foreach(list, i, p)
-  {
+  json_array_foreach (list, i, p) {
     if (!good_prompt(p))
       return false;
   }
@@ -258,8 +257,7 @@ static vq_status check_record(vq_run_record *r)
         !read_identity(&file, net))
       return vq_fail(VQ_ERR_FORMAT, "the settings do not say which %s it was: were they edited?", network_keys[i]);
   }
-  json_object_foreach(r->json, key, value)
-  {
+  json_object_foreach (r->json, key, value) {
     if (!is_listed(key, others) && !vq_field_find(key))
       return vq_fail(VQ_ERR_UNSUPPORTED, "the setting \"%s\" is of vqgen %s and not known to this one, %s", key,
                      version, VQ_VERSION);

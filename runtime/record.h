@@ -29,8 +29,8 @@ typedef struct vq_record_network {
 
 /* All files that a run reads, known before it begins: what becomes of them meanwhile costs no picture. */
 typedef struct vq_record_files {
-  vq_record_network network[2];      /* by vq_network_kind */
-  vq_identity file[VQ_RECORD_FILES]; /* in the order of the fields that name one */
+  vq_record_network network[2];         /* by vq_network_kind */
+  vq_identity file[VQ_RECORD_FILES];    /* in the order of the fields that name one */
   vq_identity picture[VQ_MOST_PROMPTS]; /* of the prompts that are pictures, by their place among all */
 } vq_record_files;
 
@@ -68,7 +68,8 @@ vq_status vq_record_settings(const vq_run_record *record, vq_settings *s);
 bool vq_record_file(const vq_run_record *record, int i, const char **field, vq_identity *file);
 
 int vq_record_prompts(const vq_run_record *record);
-vq_prompt vq_record_prompt_at(const vq_run_record *record, int i); /* borrowed; a picture's text is its file's name */
+/* Borrowed; a picture's text is its file's name. */
+vq_prompt vq_record_prompt_at(const vq_run_record *record, int i);
 bool vq_record_prompt_file(const vq_run_record *record, int i, vq_identity *file); /* false: it is no picture */
 int64_t vq_record_step(const vq_run_record *record);
 void vq_record_network_at(const vq_run_record *record, vq_network_kind kind, vq_record_network *out);

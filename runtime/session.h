@@ -8,7 +8,6 @@
 #include "runtime/record.h"
 #include "vqgen.h"
 
-
 struct vq_session {
   vq_settings settings; /* its file names are copies */
   vq_place place;       /* where it runs */
@@ -19,10 +18,10 @@ struct vq_session {
   int h, w, factor; /* latent rows and columns, pixels for each */
   int box_least, box_most;
   int32_t *boxes;
-  vq_record_files files; /* of the start on */
+  vq_record_files files;            /* of the start on */
   vq_real *wanted[VQ_MOST_PROMPTS]; /* features that prompts want; NULL: not made yet */
   vq_real *first;                   /* z where a run begins; NULL: not made yet, or every seed has another */
-  vq_engine *engine;              /* NULL before vq_session_start */
+  vq_engine *engine;                /* NULL before vq_session_start */
   int64_t step;
   char *model;    /* what the notebook's fields call the VQGAN, from the start on; NULL: nobody asks */
   uint8_t *watch; /* borrowed; NULL: nobody watches */

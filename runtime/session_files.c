@@ -68,7 +68,9 @@ static vq_status notebook_fields(const vq_session *s, int64_t step, vq_notebook_
   *f = (vq_notebook_fields){
       .title = *title,
       .i = step,
-      .model = set->model_name ? set->model_name : s->model ? s->model : "", /* nobody reads it where it is "" */
+      .model = set->model_name ? set->model_name
+               : s->model      ? s->model
+                               : "", /* nobody reads it where it is "" */
       .seed = set->seed,
       .input_images = set->start == VQ_START_FILE,
   };

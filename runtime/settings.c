@@ -57,13 +57,17 @@ static vq_status apply_defaults(vq_settings *s, const char *path, vq_network_kin
   json_error_t error;
   const char *key;
   json_t *value;
-  VQ_TRY(vq_network_open(&net, path, kind, &(vq_network_hints){.config = kind == VQ_NETWORK_VQGAN ? s->config : NULL, .vocab = s->vocab}));
+  VQ_TRY(vq_network_open(
+      &net, path, kind,
+      &(vq_network_hints){.config = kind == VQ_NETWORK_VQGAN ? s->config : NULL, .vocab = s->vocab}));
   vq_status status = VQ_OK;
   const char *text = vq_network_defaults(net);
   json_t *defaults = text ? json_loads(text, 0, &error) : json_object();
   if (!defaults)
     status = vq_fail(VQ_ERR_NETWORK, "its defaults are not JSON: %s", error.text);
-  json_object_foreach(defaults, key, value) if (!status) status = apply_default(s, key, value);
+  json_object_foreach (defaults, key, value)
+    if (!status)
+      status = apply_default(s, key, value);
   json_decref(defaults);
   vq_network_close(net);
   return vq_fail_in(status, "%s", path);

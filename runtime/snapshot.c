@@ -83,8 +83,8 @@ vq_status vq_snapshot_write(const char *path, const vq_snapshot *s, const char *
   snprintf(step, sizeof step, "%lld", (long long)s->step);
   snprintf(updates, sizeof updates, "%lld", (long long)s->state.updates);
   snprintf(averaged, sizeof averaged, "%lld", (long long)s->state.averaged);
-  const char *pairs[] = {"kind",  "snapshot", "record", s->record,         "step",     step,
-                         "updates", updates,  "note",   note ? note : "", "averaged", averaged};
+  const char *pairs[] = {"kind",    "snapshot", "record", s->record,        "step",     step,
+                         "updates", updates,    "note",   note ? note : "", "averaged", averaged};
   vq_status status = vq_safetensors_write(path, tensors, count, pairs, s->average ? 6 : 5);
   free(planes);
   return status;

@@ -94,7 +94,8 @@ static vq_status read_picture(vq_image *out, const vq_target_picture *of)
   double most = (double)of->width * of->height;
   area = area < most ? area : most;
   int width = (int)(sqrt(area * ratio) + 0.5), height = (int)(sqrt(area / ratio) + 0.5);
-  vq_status status = vq_image_resize(out, &image, width < 1 ? 1 : width, height < 1 ? 1 : height, VQ_FILTER_LANCZOS);
+  vq_status status =
+      vq_image_resize(out, &image, width < 1 ? 1 : width, height < 1 ? 1 : height, VQ_FILTER_LANCZOS);
   vq_image_free(&image);
   return status;
 }

@@ -67,6 +67,14 @@ static inline void put_file(const char *path, const void *data, size_t bytes)
   cr_assert(f && fwrite(data, 1, bytes, f) == bytes && fclose(f) == 0, "cannot write %s", path);
 }
 
+/* The path of a file in the folder that now holds the text. */
+static inline const char *text_file(const char *name, const char *text)
+{
+  const char *path = in_scratch(name);
+  put_file(path, text, strlen(text));
+  return path;
+}
+
 /* The caller frees it. */
 static inline uint8_t *get_file(const char *path, size_t *bytes)
 {

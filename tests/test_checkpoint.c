@@ -87,8 +87,7 @@ static void expect_values(const vq_checkpoint *got, const char *path, const char
   const char *name;
   cr_assert(all, "%s: %s", json, error.text);
   cr_expect_eq(vq_checkpoint_values(got), (int)json_object_size(all), "%s", path);
-  json_object_foreach(all, name, want)
-  {
+  json_object_foreach (all, name, want) {
     const vq_checkpoint_value *v = vq_checkpoint_value_find(got, name);
     cr_assert(v, "%s has no %s", path, name);
     cr_expect(json_is_string(want) ? v->kind == VQ_VALUE_TEXT && !strcmp(v->text, json_string_value(want)) &&

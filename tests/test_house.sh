@@ -1,5 +1,6 @@
 #!/bin/sh
-# The house: which folder includes which, no circles among rooms, no long files, no paths of somebody's machine.
+# The house: which folder includes which, no circles among rooms, no long files, no paths of somebody's machine, and, where there is
+# clang-format 14 (others lay out a few lines otherwise), the style that .clang-format tells.
 # usage: test_house.sh SOURCE_ROOT
 # Prints what is wrong, a line each. Afterwards it plants one wrong of each kind into a copy and sees that it is found.
 set -eu
@@ -104,6 +105,17 @@ check_words() {
     xargs grep -nE '(^|[^[:alnum:]_./])/(home|root|Users|work|tmp|var/tmp)/|~/') | sed "s/^/a path of somebody's machine: /"
 }
 
+formats() {
+  clang-format --version 2>/dev/null | grep -q 'version 14\.'
+}
+
+check_style() {
+  if formats; then
+    grep -E '\.(c|h|cu|cuh)$' "$work/sources" | (cd "$1" && xargs clang-format --dry-run -Werror 2>&1) | grep 'error:' | cut -d: -f1 |
+      sort -u | sed 's/$/: not as .clang-format has it (clang-format -i does it)/'
+  fi
+}
+
 check() {
   list_includes "$1" >"$work/includes"
   sources "$1" >"$work/sources"
@@ -114,6 +126,7 @@ check() {
 }
 
 check "$root" >"$work/found"
+check_style "$root" >>"$work/found"
 if [ -s "$work/found" ]; then
   cat "$work/found"
   exit 1
@@ -151,4 +164,10 @@ plant base/log.c '#include "status.h"' 'is no path from the root'
 plant runtime/long.c "$(awk 'BEGIN { for (i = 0; i < 701; i++) print "/* */" }')" '701 lines'
 plant tests/where.py 'open("/home/someone/x")' 'somebody'
 plant docs.md 'see /home/somebody/notes' 'somebody'
+cp "$root/.clang-format" "$work/tree"
+printf 'int  planted(void) {return 1;}\n' >>"$work/tree/base/log.c"
+if formats && [ "$(check_style "$work/tree" | cut -d: -f1)" != base/log.c ]; then
+  echo "planted in base/log.c and not found: a function that is laid out otherwise"
+  exit 1
+fi
 echo "the house is in order"

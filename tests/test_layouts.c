@@ -4,23 +4,19 @@
 #include "tests/cli.h"
 
 #include "loaders/safetensors.h"
-#include "loaders/vocabulary.h"
 #include "loaders/xxh128.h"
 #include "runtime/compute.h"
 #include "runtime/convert.h"
 #include "runtime/find_network.h"
 #include "runtime/perceive.h"
-#include "runtime/vocabulary_search.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
-#define LAYOUTS    VQ_SOURCE_ROOT "/tests/data/layouts/"
-#define REFERENCE  VQ_SOURCE_ROOT "/tests/data/reference/"
-#define MERGES     VQ_SOURCE_ROOT "/tests/data/bpe_544_merges.txt"
-#define VOCABULARY VQ_SOURCE_ROOT "/tests/data/vocab_544.json" /* the same */
+#define LAYOUTS   VQ_SOURCE_ROOT "/tests/data/layouts/"
+#define REFERENCE VQ_SOURCE_ROOT "/tests/data/reference/"
+#define MERGES    VQ_SOURCE_ROOT "/tests/data/bpe_544_merges.txt"
 
 static const struct published {
   const char *path, *expected, *family;
@@ -35,7 +31,8 @@ static const struct published {
 static vq_network *open_clip(const char *path)
 {
   vq_network *net;
-  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_CLIP, &(vq_network_hints){.vocab = MERGES}), "%s", vq_error_message());
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_CLIP, &(vq_network_hints){.vocab = MERGES}), "%s",
+            vq_error_message());
   return net;
 }
 
@@ -44,8 +41,7 @@ static void expect_features(const char *what, const vq_real *features, const jso
   double off = 0, square = 0;
   size_t i;
   json_t *value;
-  json_array_foreach(want, i, value)
-  {
+  json_array_foreach (want, i, value) {
     off += pow(features[i] - json_number_value(value), 2);
     square += pow(json_number_value(value), 2);
   }
@@ -65,7 +61,7 @@ static vq_real *features_of(const vq_network *net, const json_t *expected)
   json_t *token;
   for (int p = 0; p < side * side * 3; p++)
     picture.rgb[p] = (uint8_t)((7 * p * p + 13 * p) % 256);
-  json_array_foreach(json_object_get(expected, "tokens"), i, token)
+  json_array_foreach (json_object_get(expected, "tokens"), i, token)
     ids[i] = (int32_t)json_integer_value(token);
   cr_assert(c->context_length == (int)i);
   cr_assert(!vq_image_features(net, &picture, 1, VQ_ON_CPU(2), out), "%s", vq_error_message());
@@ -91,7 +87,8 @@ Test(layouts, compute_what_their_libraries_do, .init = scratch_create, .fini = s
     cr_assert(!vq_convert(net, file, VQ_CONVERT_AS_STORED, false, NULL), "%s", vq_error_message());
     cr_assert(!vq_network_open(&converted, file, VQ_NETWORK_CLIP, NULL), "%s", vq_error_message());
     after = features_of(converted, expected);
-    cr_expect(vq_network_is_ours(converted) && !memcmp(before, after, 2 * (size_t)width * sizeof *after), "%s", p->path);
+    cr_expect(vq_network_is_ours(converted) && !memcmp(before, after, 2 * (size_t)width * sizeof *after), "%s",
+              p->path);
     vq_tokenizer *tokenizer;
     cr_expect(!vq_network_tokenizer(&tokenizer, converted), "%s", vq_error_message());
     vq_tokenizer_free(tokenizer);
@@ -127,7 +124,8 @@ static vq_status run_vqgan(vq_device *device, vq_tape *t, void *user)
   }
   for (int i = 0; i < 192; i++)
     picture[i] = (float)(i * 37 % 101) / 50 - 1;
-  const vq_shape codes = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 8, 8, 8}), pixels = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 8, 8, 3});
+  const vq_shape codes = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 8, 8, 8}),
+                 pixels = vq_shape_make(VQ_REAL, 4, (int64_t[]){1, 8, 8, 3});
   vq_tensor *y = p->decode ? vq_vqgan_decode(t, net, vq_leaf(t, &codes, z, false))
                            : vq_vqgan_encode(t, net, vq_leaf(t, &pixels, picture, false));
   vq_vqgan_free(net);
@@ -152,7 +150,8 @@ Test(layouts, a_first_stage_decodes_and_encodes, .init = scratch_create, .fini =
   json_t *expected = json_load_file(LAYOUTS "taming/expected.json", 0, NULL);
   const char *file = in_scratch("converted.safetensors");
   vq_network *net;
-  cr_assert(expected && !vq_network_open(&net, LAYOUTS "taming/coco.ckpt", VQ_NETWORK_VQGAN, NULL), "%s", vq_error_message());
+  cr_assert(expected && !vq_network_open(&net, LAYOUTS "taming/coco.ckpt", VQ_NETWORK_VQGAN, NULL), "%s",
+            vq_error_message());
   cr_expect_str_eq(vq_network_layout(net)->prefix, "state_dict.first_stage_model.");
 #ifdef VQ_TEST_YAML
   cr_expect(vq_network_vqgan(net)->resolution == 8 && !*vq_network_assumed(net));
@@ -185,8 +184,10 @@ static void said_everywhere(const char *half)
   free(all);
   vq_safetensors_close(file);
   s = TOOL_OK("embed", "--clip", "published-half.safetensors", "--vocab", MERGES, "--text", "a star");
-  cr_expect(strstr(s.err, "vqgen convert 'published-half.safetensors' --vocab '" MERGES "' -o"), "as it works: %s", s.err);
-  cr_expect(strstr(s.err, "was cut to F16") && strstr(s.err, "get a file in which embeddings have 32 bits"), "%s", s.err);
+  cr_expect(strstr(s.err, "vqgen convert 'published-half.safetensors' --vocab '" MERGES "' -o"), "as it works: %s",
+            s.err);
+  cr_expect(strstr(s.err, "was cut to F16") && strstr(s.err, "get a file in which embeddings have 32 bits"), "%s",
+            s.err);
   forget(&s);
   remove(in_scratch("published-half.safetensors"));
 }
@@ -232,14 +233,18 @@ Test(layouts, convert_to_other_types, .init = scratch_create, .fini = scratch_re
   forget(&s);
   expect_ok(vq_safetensors_open(&stored, in_scratch("stored.safetensors")));
   for (int d = 0; d < 3; d++) {
-    s = TOOL_OK("convert", LAYOUTS "hugging_face", "--vocab", MERGES, "--dtype", names[d], "-o", "other.safetensors");
+    s = TOOL_OK("convert", LAYOUTS "hugging_face", "--vocab", MERGES, "--dtype", names[d], "-o",
+                "other.safetensors");
     forget(&s);
     expect_ok(vq_safetensors_open(&file, in_scratch("other.safetensors")));
     cr_assert_eq(vq_safetensors_count(file), vq_safetensors_count(stored));
     for (int i = 0; i < vq_safetensors_count(file); i++) {
       const vq_file_tensor *from = vq_safetensors_at(stored, i), *to = vq_safetensors_at(file, i);
       size_t count = vq_file_tensor_count(from), differ = 0;
-      cr_assert(from->dtype == VQ_FILE_F32 && to->dtype == (d == 0 ? VQ_FILE_F32 : d == 1 ? VQ_FILE_F16 : VQ_FILE_BF16) &&
+      cr_assert(from->dtype == VQ_FILE_F32 &&
+                to->dtype == (d == 0   ? VQ_FILE_F32
+                              : d == 1 ? VQ_FILE_F16
+                                       : VQ_FILE_BF16) &&
                 vq_file_tensor_count(to) == count);
       const float *want = from->data;
       const uint16_t *half = to->data;
@@ -264,7 +269,8 @@ Test(layouts, convert_to_other_types, .init = scratch_create, .fini = scratch_re
   const char *const *pair = vq_safetensors_metadata_pairs(stored, &pairs);
   expect_ok(vq_safetensors_write(in_scratch("large.safetensors"), all, count, pair, pairs));
   s = TOOL("convert", "large.safetensors", "--dtype", "f16", "-o", "none.safetensors");
-  cr_expect(s.status == 1 && strstr(s.err, "-70000, that does not fit F16") && strstr(s.err, last->name), "%d %s", s.status, s.err);
+  cr_expect(s.status == 1 && strstr(s.err, "-70000, that does not fit F16") && strstr(s.err, last->name), "%d %s",
+            s.status, s.err);
   cr_expect(access(in_scratch("none.safetensors"), F_OK));
   forget(&s);
   s = TOOL_OK("convert", "large.safetensors", "--dtype", "bf16", "-o", "large-bf16.safetensors");
@@ -282,16 +288,19 @@ Test(layouts, a_wrong_hash_is_told, .init = scratch_create, .fini = scratch_remo
   put_file(in_scratch("ViT-B-32.pt"), data, bytes);
   free(data);
   said s = TOOL("inspect", "ViT-B-32.pt", "--verify");
-  cr_expect(s.status == 1 && strstr(s.out, "wrong: ") && strstr(s.err, "SHA-256"), "%d %s%s", s.status, s.out, s.err);
+  cr_expect(s.status == 1 && strstr(s.out, "wrong: ") && strstr(s.err, "SHA-256"), "%d %s%s", s.status, s.out,
+            s.err);
   forget(&s);
   /* What it was made from is remembered, and compared too. */
   s = TOOL_OK("convert", "ViT-B-32.pt", "--vocab", MERGES, "-o", "made.safetensors");
   forget(&s);
   s = TOOL("inspect", "made.safetensors", "--verify");
-  cr_expect(s.status == 1 && strstr(s.out, "made from    ViT-B-32.pt") && strstr(s.out, "wrong: "), "%d %s", s.status, s.out);
+  cr_expect(s.status == 1 && strstr(s.out, "made from    ViT-B-32.pt") && strstr(s.out, "wrong: "), "%d %s",
+            s.status, s.out);
   cr_expect(strstr(s.out, "right: "), "the file beside it is the one: %s", s.out);
   forget(&s);
-  cr_expect_str_eq(vq_known_name("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"), "ViT-B-32.pt");
+  cr_expect_str_eq(vq_known_name("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"),
+                   "ViT-B-32.pt");
   cr_expect_null(vq_known_name("0"));
 }
 
@@ -308,7 +317,8 @@ Test(layouts, what_it_was_made_from_is_verified, .init = scratch_create, .fini =
   cr_expect(strstr(s.out, "right: "), "%s", s.out);
   forget(&s);
   s = TOOL("inspect", "made.safetensors", "--verify", "--source", LAYOUTS "openai/small.pt");
-  cr_expect(s.status == 1 && strstr(s.out, "wrong: " LAYOUTS "openai/small.pt is another file"), "%d %s", s.status, s.out);
+  cr_expect(s.status == 1 && strstr(s.out, "wrong: " LAYOUTS "openai/small.pt is another file"), "%d %s", s.status,
+            s.out);
   forget(&s);
   s = TOOL("inspect", "made.safetensors", "--verify", "--source", "none.pt");
   cr_expect(s.status == 1 && strstr(s.err, "none.pt"), "%d %s", s.status, s.err);
@@ -397,7 +407,8 @@ static void expect_refusal(const char *path, const char *config, vq_status code,
     cr_expect(strstr(vq_error_message(), *words), "no \"%s\" in: %s", *words, vq_error_message());
   vq_network_close(net);
 }
-#define REFUSED(path, config, code, ...) expect_refusal(path, config, code, (const char *const[]){__VA_ARGS__, NULL})
+#define REFUSED(path, config, code, ...) \
+  expect_refusal(path, config, code, (const char *const[]){__VA_ARGS__, NULL})
 
 /* `count` tensors of [2,2] with these names, as a file. */
 static const char *named(const char *const *names, int count)
@@ -410,26 +421,24 @@ static const char *named(const char *const *names, int count)
   cr_assert(!vq_safetensors_write(path, tensor, count, NULL, 0), "%s", vq_error_message());
   return path;
 }
-#define NAMED(...) named((const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)))
-
-static const char *text_file(const char *name, const char *text)
-{
-  const char *path = in_scratch(name);
-  put_file(path, text, strlen(text));
-  return path;
-}
+#define NAMED(...) \
+  named((const char *const[]){__VA_ARGS__}, (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)))
 
 Test(layouts, what_is_no_network_of_ours_is_named, .init = scratch_create, .fini = scratch_remove)
 {
-  REFUSED(NAMED("visual.conv1.weight", "visual.layer1.0.conv1.weight"), NULL, VQ_ERR_UNSUPPORTED, "ResNet", "ViT-B/32");
+  REFUSED(NAMED("visual.conv1.weight", "visual.layer1.0.conv1.weight"), NULL, VQ_ERR_UNSUPPORTED, "ResNet",
+          "ViT-B/32");
   REFUSED(NAMED("model.diffusion_model.input_blocks.0.0.weight"), NULL, VQ_ERR_NETWORK, "diffusion");
   REFUSED(NAMED("some.thing"), NULL, VQ_ERR_NETWORK, "some.thing", "decoder.conv_in.weight");
-  REFUSED(NAMED("visual.conv1.weight", "visual.proj"), NULL, VQ_ERR_NETWORK, "image tower of a CLIP alone", "token_embedding.weight");
+  REFUSED(NAMED("visual.conv1.weight", "visual.proj"), NULL, VQ_ERR_NETWORK, "image tower of a CLIP alone",
+          "token_embedding.weight");
   REFUSED(NAMED("token_embedding.weight", "ln_final.weight"), NULL, VQ_ERR_NETWORK, "text tower of a CLIP alone");
-  REFUSED(NAMED("text_model.embeddings.token_embedding.weight"), NULL, VQ_ERR_NETWORK, "text tower of a CLIP alone");
+  REFUSED(NAMED("text_model.embeddings.token_embedding.weight"), NULL, VQ_ERR_NETWORK,
+          "text tower of a CLIP alone");
   REFUSED(NAMED("decoder.conv_in.weight"), NULL, VQ_ERR_NETWORK, "quantize.embedding.weight", "missing");
-  REFUSED(NAMED("vision_model.embeddings.patch_embedding.weight", "vision_model.encoder.layers.0.self_attn.q_proj.weight"), NULL,
-          VQ_ERR_NETWORK, "part 2 of 3", "in_proj_weight");
+  REFUSED(NAMED("vision_model.embeddings.patch_embedding.weight",
+                "vision_model.encoder.layers.0.self_attn.q_proj.weight"),
+          NULL, VQ_ERR_NETWORK, "part 2 of 3", "in_proj_weight");
 }
 
 /* The tiny VQGAN as if it had been published without settings: a transformer's first stage. */
@@ -441,7 +450,7 @@ static const char *first_stage(void)
   cr_assert(!vq_safetensors_open(&file, REFERENCE "vqgan_tiny.safetensors"));
   int count = vq_safetensors_count(file);
   vq_file_tensor *tensor = malloc((size_t)(count + 1) * sizeof *tensor);
-  char (*name)[128] = malloc((size_t)(count + 1) * sizeof *name);
+  char(*name)[128] = malloc((size_t)(count + 1) * sizeof *name);
   for (int i = 0; i < count; i++) {
     tensor[i] = *vq_safetensors_at(file, i);
     snprintf(name[i], sizeof *name, "first_stage_model.%s", tensor[i].name);
@@ -457,10 +466,12 @@ static const char *first_stage(void)
   return path;
 }
 
-#define YAML(ch, mult, more)                                                                                        \
-  "model:\n  target: taming.models.cond_transformer.Net2NetTransformer\n  params:\n    cond_stage_config:\n"         \
-  "      params: {n_embed: 7, ddconfig: {ch: 99}}\n    first_stage_config:\n      params:\n        embed_dim: 16\n"  \
-  "        n_embed: 64\n        ddconfig:\n          ch: " ch "\n          z_channels: 16\n          num_res_blocks: 1\n" \
+#define YAML(ch, mult, more)                                                                                    \
+  "model:\n  target: taming.models.cond_transformer.Net2NetTransformer\n  params:\n    cond_stage_config:\n"    \
+  "      params: {n_embed: 7, ddconfig: {ch: 99}}\n    first_stage_config:\n      params:\n        embed_dim: " \
+  "16\n"                                                                                                        \
+  "        n_embed: 64\n        ddconfig:\n          ch: " ch                                                   \
+  "\n          z_channels: 16\n          num_res_blocks: 1\n"                                                   \
   "          resolution: 32\n          ch_mult: " mult "\n          attn_resolutions:\n          - 16\n" more
 
 Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fini = scratch_remove)
@@ -473,19 +484,25 @@ Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fi
   cr_expect(!vq_network_whole(net), "%s", vq_error_message());
   vq_network_close(net);
 #ifdef VQ_TEST_YAML
-  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_VQGAN, &(vq_network_hints){text_file("good.yaml", YAML("32", "[2, 1]", ""))}), "%s",
-            vq_error_message());
+  cr_assert(!vq_network_open(&net, path, VQ_NETWORK_VQGAN,
+                             &(vq_network_hints){text_file("good.yaml", YAML("32", "[2, 1]", ""))}),
+            "%s", vq_error_message());
   cr_expect(vq_network_vqgan(net)->resolution == 32 && vq_network_vqgan(net)->attn_resolutions[0] == 16);
   cr_expect_str_eq(vq_network_assumed(net), "");
   vq_network_close(net);
-  const char *flow = text_file("flow.yaml", "{model: {params: {embed_dim: 16, n_embed: 64, ddconfig: {ch: 32, resolution: 32, z_channels: 16,\n"
-                                            "  num_res_blocks: 1, ch_mult: [2, 1], attn_resolutions: [16]}}}}\n");
+  const char *flow =
+      text_file("flow.yaml",
+                "{model: {params: {embed_dim: 16, n_embed: 64, ddconfig: {ch: 32, resolution: 32, z_channels: 16,\n"
+                "  num_res_blocks: 1, ch_mult: [2, 1], attn_resolutions: [16]}}}}\n");
   cr_assert(!vq_network_open(&net, path, VQ_NETWORK_VQGAN, &(vq_network_hints){flow}), "%s", vq_error_message());
   cr_expect(vq_network_vqgan(net)->resolution == 32 && !*vq_network_assumed(net), "%s", vq_network_assumed(net));
   vq_network_close(net);
-  REFUSED(path, text_file("a.yaml", YAML("64", "[2, 1]", "")), VQ_ERR_NETWORK, "a.yaml", "ddconfig.ch 64", "encoder.conv_in.weight");
-  REFUSED(path, text_file("b.yaml", YAML("32", "\n          - 1\n          - 2", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.0 1");
-  REFUSED(path, text_file("c.yaml", YAML("32", "[2, 1, 4]", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.2", "decoder.up.2");
+  REFUSED(path, text_file("a.yaml", YAML("64", "[2, 1]", "")), VQ_ERR_NETWORK, "a.yaml", "ddconfig.ch 64",
+          "encoder.conv_in.weight");
+  REFUSED(path, text_file("b.yaml", YAML("32", "\n          - 1\n          - 2", "")), VQ_ERR_NETWORK,
+          "ddconfig.ch_mult.0 1");
+  REFUSED(path, text_file("c.yaml", YAML("32", "[2, 1, 4]", "")), VQ_ERR_NETWORK, "ddconfig.ch_mult.2",
+          "decoder.up.2");
   REFUSED(path, text_file("d.yaml", YAML("32", "[2, 1]", "          - 32\n")), VQ_ERR_NETWORK, "attn_resolutions");
   REFUSED(path, text_file("e.yaml", "model: [1, 2"), VQ_ERR_FORMAT, "e.yaml", "line");
   REFUSED(path, text_file("f.yaml", "just words"), VQ_ERR_NETWORK, "ddconfig");
@@ -493,8 +510,8 @@ Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fi
   REFUSED(path, text_file("g.json", "{\"ddconfig\": {\"ch\": 48}}"), VQ_ERR_NETWORK, "ddconfig.ch 48");
   REFUSED(path, text_file("h.json", "{\"ddconfig\": "), VQ_ERR_FORMAT, "h.json", "JSON");
   REFUSED(path, "nowhere.yaml", VQ_ERR_FILE, "nowhere.yaml");
-  REFUSED(LAYOUTS "open_clip", text_file("i.json", "{\"vision_config\": {\"hidden_size\": 768}}"), VQ_ERR_NETWORK, "hidden_size 768",
-          "visual.conv1.weight");
+  REFUSED(LAYOUTS "open_clip", text_file("i.json", "{\"vision_config\": {\"hidden_size\": 768}}"), VQ_ERR_NETWORK,
+          "hidden_size 768", "visual.conv1.weight");
 }
 
 /* The tiny CLIP as if it had been published without settings, and with one tensor `more`. */
@@ -548,7 +565,8 @@ Test(layouts, settings_of_another_network, .init = scratch_create, .fini = scrat
   REFUSED(path, in_scratch("config.json"), VQ_ERR_NETWORK, "config.json", "not those of a CLIP");
   /* open_clip's own files have their settings at the root. */
   char text[256];
-  snprintf(text, sizeof text, "{\"embed_dim\": %d, \"vision_cfg\": {}, \"text_cfg\": {}, \"quick_gelu\": true}", width);
+  snprintf(text, sizeof text, "{\"embed_dim\": %d, \"vision_cfg\": {}, \"text_cfg\": {}, \"quick_gelu\": true}",
+           width);
   text_file("config.json", text);
   cr_assert(!vq_network_open(&net, path, VQ_NETWORK_CLIP, NULL), "%s", vq_error_message());
   cr_expect(vq_network_config_file(net) && !vq_network_clip(net)->exact_gelu && !*vq_network_assumed(net));
@@ -562,7 +580,8 @@ Test(layouts, settings_of_another_network, .init = scratch_create, .fini = scrat
 /* As Hugging Face's tools keep what they have downloaded. */
 Test(layouts, found_by_name_and_by_its_files, .init = scratch_create, .fini = scratch_remove)
 {
-  static const char *const folders[] = {"models--openai--clip-vit-base-patch32", "models--openai--clip-vit-base-patch32/snapshots",
+  static const char *const folders[] = {"models--openai--clip-vit-base-patch32",
+                                        "models--openai--clip-vit-base-patch32/snapshots",
                                         "models--openai--clip-vit-base-patch32/snapshots/3d74"};
   char file[PATH_MAX];
   char *path;
@@ -580,7 +599,8 @@ Test(layouts, found_by_name_and_by_its_files, .init = scratch_create, .fini = sc
   for (int i = 3; i-- > 0;)
     rmdir(in_scratch(folders[i]));
   /* The files of one network, in any order. */
-  said s = TOOL_OK("convert", LAYOUTS "hugging_face/config.json", LAYOUTS "hugging_face/model.safetensors", MERGES, "-o", "a.safetensors");
+  said s = TOOL_OK("convert", LAYOUTS "hugging_face/config.json", LAYOUTS "hugging_face/model.safetensors", MERGES,
+                   "-o", "a.safetensors");
   cr_expect(strstr(s.err, "hugging_face/config.json"), "%s", s.err);
   forget(&s);
   s = TOOL("convert", LAYOUTS "openai/small.pt", LAYOUTS "hugging_face/model.safetensors", "-o", "a.safetensors");
@@ -589,95 +609,4 @@ Test(layouts, found_by_name_and_by_its_files, .init = scratch_create, .fini = sc
   s = TOOL("convert", MERGES, "-o", "a.safetensors");
   cr_expect(s.status == 2 && strstr(s.err, "no checkpoint"), "%d %s", s.status, s.err);
   forget(&s);
-}
-
-/* ---- vocabularies ---- */
-
-/* In the packages of an environment, whether it is said to be in use or only its programs are found; what lies beside a checkpoint comes first. */
-Test(layouts, a_vocabulary_is_found_where_python_keeps_it, .init = scratch_create, .fini = scratch_remove)
-{
-  static const char *const folders[] = {"v", "v/bin", "v/lib", "v/lib/python3.11", "v/lib/python3.11/site-packages",
-                                        "v/lib/python3.11/site-packages/open_clip"};
-  char file[PATH_MAX], text[PATH_MAX], *path;
-  for (int i = 0; i < 6; i++)
-    cr_assert(!mkdir(in_scratch(folders[i]), 0700));
-  snprintf(file, sizeof file, "%s/bpe_simple_vocab_16e6.txt.gz", in_scratch(folders[5]));
-  put_file(file, "x", 1);
-  for (int i = 0; i < 3; i++) {
-    unsetenv("VIRTUAL_ENV"), unsetenv("CONDA_PREFIX"), unsetenv("HOME"), unsetenv("VQGEN_MODELS");
-    snprintf(text, sizeof text, i == 0 ? "%s" : i == 1 ? "/none:%s/bin" : "bin:/bin:%s/bin/:/usr/bin", in_scratch("v"));
-    setenv(i ? "PATH" : "VIRTUAL_ENV", text, 1);
-    path = vq_vocabulary_search(in_scratch("clip.pt"));
-    cr_expect(path && !strcmp(path, file), "%s: %s", text, path ? path : "nothing");
-    free(path);
-  }
-  put_file(in_scratch("merges.txt"), "x", 1);
-  path = vq_vocabulary_search(in_scratch("clip.pt"));
-  cr_expect(path && !strcmp(path, in_scratch("merges.txt")), "%s", path ? path : "nothing");
-  free(path);
-  remove(file);
-  for (int i = 6; i-- > 0;)
-    rmdir(in_scratch(folders[i]));
-}
-
-static void expect_merges(const char *path, int count, const char *want)
-{
-  char *merges;
-  size_t bytes;
-  cr_assert(!vq_vocabulary_read(&merges, &bytes, path, count), "%s", vq_error_message());
-  cr_expect(strlen(merges) == bytes && !strcmp(merges, want), "%s: %s", path, merges);
-  free(merges);
-}
-
-static void expect_bad_merges(const char *path, int count, const char *word)
-{
-  char *merges = NULL;
-  size_t bytes;
-  cr_expect(vq_vocabulary_read(&merges, &bytes, path, count) && !merges && strstr(vq_error_message(), word), "%s: %s", path,
-            vq_error_message());
-}
-
-/* A vocab.json has words only; they tell the merges, which are those of the other forms. */
-static void expect_words(void)
-{
-  size_t bytes, number = 542;
-  json_t *words = json_load_file(VOCABULARY, 0, NULL);
-  char *want;
-  cr_assert(words && !vq_vocabulary_read(&want, &bytes, MERGES, 0), "%s", vq_error_message());
-  expect_merges(VOCABULARY, 0, want);
-  expect_merges(VOCABULARY, 30, want);
-  /* A number twice; a word that is made of none before it. */
-  json_t *letter = json_incref(json_object_get(words, "a"));
-  json_object_set_new(words, "a", json_integer(8));
-  cr_assert(!json_dump_file(words, in_scratch("twice.json"), 0));
-  expect_bad_merges(in_scratch("twice.json"), 0, "each of which one word has");
-  json_object_set_new(words, "a", letter);
-  json_object_set_new(words, "zzzz", json_integer((json_int_t)number));
-  json_object_set_new(words, "<|startoftext|>", json_integer((json_int_t)number + 1));
-  json_object_set_new(words, "<|endoftext|>", json_integer((json_int_t)number + 2));
-  cr_assert(!json_dump_file(words, in_scratch("strange.json"), 0));
-  expect_bad_merges(in_scratch("strange.json"), 0, "not merged of two words");
-  json_decref(words);
-  free(want);
-}
-
-Test(layouts, vocabularies_in_their_forms, .init = scratch_create, .fini = scratch_remove)
-{
-  static const char lines[] = "\"bpe_simple_vocab\" version\ni n\nt h\na n</w>\n";
-  gzFile gz = gzopen(in_scratch("v.gz"), "wb");
-  cr_assert(gz && gzwrite(gz, lines, sizeof lines - 1) == sizeof lines - 1 && gzclose(gz) == Z_OK);
-  expect_merges(in_scratch("v.gz"), 2, "i n\nt h\n");
-  expect_merges(text_file("merges.txt", "#version: 0.2\r\ni n\r\nt h"), 0, "i n\nt h\n");
-  expect_merges(text_file("a.json", "{\"model\": {\"merges\": [\"i n\", \"t h\"]}}"), 2, "i n\nt h\n");
-  expect_merges(text_file("b.json", "{\"model\": {\"merges\": [[\"i\", \"n\"], [\"t\", \"h\"]]}}"), 1, "i n\n");
-  expect_words();
-  expect_bad_merges(in_scratch("v.gz"), 4, "3 merges");
-  expect_bad_merges(text_file("c.json", "{\"a\": 1}"), 0, "merges.txt");
-  expect_bad_merges(text_file("d.json", "{\"model\": {\"merges\": [7]}}"), 0, "merge 0");
-  expect_bad_merges(text_file("e.txt", "i n\nt h e\n"), 0, "line 2");
-  size_t bytes;
-  uint8_t *data = get_file(in_scratch("v.gz"), &bytes);
-  put_file(in_scratch("cut.gz"), data, bytes - 9);
-  free(data);
-  expect_bad_merges(in_scratch("cut.gz"), 0, "cut off");
 }

@@ -15,7 +15,8 @@
 TestSuite(notebook_step, .init = scratch_create, .fini = scratch_remove, .timeout = 120);
 
 /* Largest difference, and the norm of the difference over the norm. */
-static void compare(const vq_safetensors *ours, const vq_safetensors *theirs, const char *name, double *most, double *norm)
+static void compare(const vq_safetensors *ours, const vq_safetensors *theirs, const char *name, double *most,
+                    double *norm)
 {
   size_t n, m;
   double *a = values(ours, name, &n), *b = values(theirs, name, &m), d2 = 0, b2 = 0;
@@ -64,13 +65,14 @@ Test(notebook_step, a_picture_prompt_is_seen_as_the_notebook_sees_it)
   s.metadata = VQ_METADATA_TEXT;
   expect_ok(vq_session_create(&session, &s));
   expect_ok(vq_session_prompt(session, vq_safetensors_metadata(theirs, "text"), -0.5, VQ_NO_STOP));
-  expect_ok(vq_session_add(session, &(vq_prompt){VQ_PROMPT_IMAGE, in_scratch("target.png"), 1.5, 0.2, VQ_EVERY_PHASE}));
+  expect_ok(
+      vq_session_add(session, &(vq_prompt){VQ_PROMPT_IMAGE, in_scratch("target.png"), 1.5, 0.2, VQ_EVERY_PHASE}));
   expect_ok(vq_session_start(session));
   expect_ok(vq_session_step(session, &report));
   double *losses = values(theirs, "losses", &count);
   for (int i = 0; i < 2; i++) /* asked for: 1e-5; the target's features have the digits of float */
-    cr_expect(fabs(report.prompt_loss[i] - losses[i]) <= (sizeof(vq_real) == 4 ? 2e-6 : 1e-8), "prompt %d: %.12g, not %.12g", i,
-              report.prompt_loss[i], losses[i]);
+    cr_expect(fabs(report.prompt_loss[i] - losses[i]) <= (sizeof(vq_real) == 4 ? 2e-6 : 1e-8),
+              "prompt %d: %.12g, not %.12g", i, report.prompt_loss[i], losses[i]);
   /* Adam's first moment after one step is a tenth of the gradient. */
   expect_ok(vq_session_snapshot(session, in_scratch("state"), NULL));
   expect_ok(vq_safetensors_open(&state, in_scratch("state")));
@@ -79,8 +81,8 @@ Test(notebook_step, a_picture_prompt_is_seen_as_the_notebook_sees_it)
     off += (m[i] / 0.1 - g[i]) * (m[i] / 0.1 - g[i]);
     all += g[i] * g[i];
   }
-  cr_expect(count == same && sqrt(off / all) <= (sizeof(vq_real) == 4 ? 5e-5 : 1e-7), "gradient off by %g of its norm",
-            sqrt(off / all));
+  cr_expect(count == same && sqrt(off / all) <= (sizeof(vq_real) == 4 ? 5e-5 : 1e-7),
+            "gradient off by %g of its norm", sqrt(off / all));
   vq_safetensors_close(state);
   vq_safetensors_close(theirs);
   vq_session_free(session);
@@ -105,7 +107,8 @@ Test(notebook_step, is_pytorchs_and_kornias)
     char name[16];
     snprintf(name, sizeof name, "draws_%d", k);
     compare(ours, theirs, name, &most, &norm);
-    cr_expect(most <= 1e-12, "%s: what is drawn has changed, by %g: replays of old pictures are others now", name, most);
+    cr_expect(most <= 1e-12, "%s: what is drawn has changed, by %g: replays of old pictures are others now", name,
+              most);
   }
   /* Asked for: 1e-5 and 1e-4. Measured: 1.1e-8 and 3.5e-6 in float, 2e-16 and 4e-13 in double, whose gradient is kept in float32. */
   compare(ours, theirs, "losses", &most, &norm);

@@ -142,8 +142,8 @@ Test(prompt, that_cannot_be_meant)
       {{VQ_PROMPT_NOISE, "12345678901234567890", 1, -INFINITY, VQ_EVERY_PHASE}, "SEED"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-    cr_expect(vq_prompt_check(&bad[i].prompt) != VQ_OK && strstr(vq_error_message(), bad[i].says), "row %d: %s", (int)i,
-              vq_error_message());
+    cr_expect(vq_prompt_check(&bad[i].prompt) != VQ_OK && strstr(vq_error_message(), bad[i].says), "row %d: %s",
+              (int)i, vq_error_message());
 }
 
 Test(prompt, refused)
@@ -152,20 +152,13 @@ Test(prompt, refused)
     const char *argument, *says;
     vq_status status;
   } bad[] = {
-      {"", "no text", VQ_ERR_PROMPT},
-      {" \t", "no text", VQ_ERR_PROMPT},
-      {":2", "no text", VQ_ERR_PROMPT},
-      {" :2:3", "no text", VQ_ERR_PROMPT},
-      {"a|", "no text", VQ_ERR_PROMPT},
-      {"a||b", "no text", VQ_ERR_PROMPT},
-      {"a:nan", "weight", VQ_ERR_PROMPT},
-      {"to infinity:Infinity", "weight", VQ_ERR_PROMPT},
-      {"a:-inf", "weight", VQ_ERR_PROMPT},
-      {"a:1e999", "weight", VQ_ERR_PROMPT},
-      {"a:1:inf", "stop", VQ_ERR_PROMPT},
-      {"a:1:nan", "stop", VQ_ERR_PROMPT},
-      {"dawn^", "no text", VQ_ERR_PROMPT},
-      {"^dusk", "no text", VQ_ERR_PROMPT},
+      {"", "no text", VQ_ERR_PROMPT},           {" \t", "no text", VQ_ERR_PROMPT},
+      {":2", "no text", VQ_ERR_PROMPT},         {" :2:3", "no text", VQ_ERR_PROMPT},
+      {"a|", "no text", VQ_ERR_PROMPT},         {"a||b", "no text", VQ_ERR_PROMPT},
+      {"a:nan", "weight", VQ_ERR_PROMPT},       {"to infinity:Infinity", "weight", VQ_ERR_PROMPT},
+      {"a:-inf", "weight", VQ_ERR_PROMPT},      {"a:1e999", "weight", VQ_ERR_PROMPT},
+      {"a:1:inf", "stop", VQ_ERR_PROMPT},       {"a:1:nan", "stop", VQ_ERR_PROMPT},
+      {"dawn^", "no text", VQ_ERR_PROMPT},      {"^dusk", "no text", VQ_ERR_PROMPT},
       {"dawn^|dusk", "no text", VQ_ERR_PROMPT},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -13,8 +13,9 @@ Test(recipes, a_list_is_read)
 {
   vq_augment list[VQ_MOST_AUGMENTS];
   int count;
-  cr_assert(!vq_augments_parse(list, &count, "flip:0.5,affine:0.8:degrees=30:down=0.1:padding=border,noise:noise=0..0.1,"
-                                             "erase:0.7:area=0.1..0.4:ratio=0.5..2:together=yes,jitter:1:hue=0.1:colours=new"),
+  cr_assert(!vq_augments_parse(list, &count,
+                               "flip:0.5,affine:0.8:degrees=30:down=0.1:padding=border,noise:noise=0..0.1,erase:0."
+                               "7:area=0.1..0.4:ratio=0.5..2:together=yes,jitter:1:hue=0.1:colours=new"),
             "%s", vq_error_message());
   cr_assert(count == 5);
   cr_expect(list[0].kind == VQ_AUGMENT_FLIP && list[0].p == 0.5);
@@ -46,7 +47,8 @@ Test(recipes, a_wrong_list_is_told)
   vq_augment list[VQ_MOST_AUGMENTS];
   int count;
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    cr_expect(vq_augments_parse(list, &count, wrong[i].text) == VQ_ERR_ARGUMENT && strstr(vq_error_message(), wrong[i].says),
+    cr_expect(vq_augments_parse(list, &count, wrong[i].text) == VQ_ERR_ARGUMENT &&
+                  strstr(vq_error_message(), wrong[i].says),
               "%s: %s", wrong[i].text, vq_error_message());
 }
 
@@ -172,8 +174,8 @@ static void expect_same(const char *a, const char *b)
 
 static void make(const char *recipe, const char *threads, const char *to)
 {
-  said s = TOOL_OK("a red circle", TINY, "--recipe", recipe, "-s", "48x48", "--cutouts", "9", "-n", "2", "--seed", "7", "--threads",
-                   threads, "-o", to);
+  said s = TOOL_OK("a red circle", TINY, "--recipe", recipe, "-s", "48x48", "--cutouts", "9", "-n", "2", "--seed",
+                   "7", "--threads", threads, "-o", to);
   forget(&s);
 }
 
@@ -196,10 +198,10 @@ Test(recipes, make_the_same_picture_again, .init = scratch_create, .fini = scrat
 /* An option is said after the recipe, wherever it stands. */
 Test(recipes, options_override, .init = scratch_create, .fini = scratch_remove)
 {
-  said s = TOOL_OK("a cat", TINY, "--augment", "none", "-n", "1", "--recipe", "notebook", "-s", "64x48", "--cutouts", "2", "-o", "a.png",
-                   "--progress", "json");
-  cr_expect(strstr(s.out, "\"augment\": \"\"") || strstr(s.out, "\"augment\":\"\"") || strstr(s.out, "\"augment\":\"none\"") ||
-                strstr(s.out, "\"augment\": \"none\""),
+  said s = TOOL_OK("a cat", TINY, "--augment", "none", "-n", "1", "--recipe", "notebook", "-s", "64x48",
+                   "--cutouts", "2", "-o", "a.png", "--progress", "json");
+  cr_expect(strstr(s.out, "\"augment\": \"\"") || strstr(s.out, "\"augment\":\"\"") ||
+                strstr(s.out, "\"augment\":\"none\"") || strstr(s.out, "\"augment\": \"none\""),
             "%s", s.out);
   forget(&s);
   remove(in_scratch("a.png"));
@@ -207,9 +209,10 @@ Test(recipes, options_override, .init = scratch_create, .fini = scratch_remove)
   cr_expect(strstr(s.out, "--cut-method whole") && strstr(s.out, "perspective:0.7:strength=0.7"), "%s", s.out);
   forget(&s);
   s = TOOL_OK("--recipe", "mse", "--explain", TINY, "--lr", "0.5", "--quality", "80", "--init", "a picture.png");
-  cr_expect(strstr(s.out, "--init-drop 50:5") && strstr(s.out, "--lr 0.5    # given, in the place of the recipe's") &&
-                strstr(s.out, "--quality 80") && strstr(s.out, "--init 'a picture.png'") && strstr(s.out, "# --seed"),
-            "%s", s.out);
+  cr_expect(
+      strstr(s.out, "--init-drop 50:5") && strstr(s.out, "--lr 0.5    # given, in the place of the recipe's") &&
+          strstr(s.out, "--quality 80") && strstr(s.out, "--init 'a picture.png'") && strstr(s.out, "# --seed"),
+      "%s", s.out);
   forget(&s);
   s = TOOL("a cat", TINY, "--recipe", "soup");
   cr_expect(s.status == 2 && strstr(s.err, "\"soup\" is no recipe"), "%d %s", s.status, s.err);

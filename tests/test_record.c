@@ -261,8 +261,9 @@ Test(record, survives_damage)
 Test(record, no_option_is_forgotten)
 {
   static const char *const harmless[] = {"count", "output", "snapshot", "snapshot-every", "frames", "video",
-                                         "video-every", "fps", "force", "save-every", "recipe", "explain", "image-prompt", "noise-prompt", "threads", "device", "cutout-chunk", "vram",
-                                         "precision", "strict", "trap", "plan", "json", "progress", "help",
+                                         "video-every", "fps", "force", "save-every", "recipe", "explain",
+                                         "image-prompt", "noise-prompt", "threads", "device", "cutout-chunk",
+                                         "vram", "precision", "strict", "trap", "plan", "json", "progress", "help",
                                          /* which networks is in the record, by name and checksum */
                                          "vqgan", "clip", "config", "vocab"};
   said s = TOOL_OK("generate", "--help", TINY);

@@ -185,8 +185,7 @@ static void read_prompts(run *r, json_t *prompts)
 {
   json_t *entry;
   size_t i;
-  json_array_foreach(prompts, i, entry)
-  {
+  json_array_foreach (prompts, i, entry) {
     json_t *stop = json_array_get(entry, 2);
     r->config.target_rows[i] = 1;
     r->config.weight[i] = json_number_value(json_array_get(entry, 1));

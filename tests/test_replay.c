@@ -307,7 +307,8 @@ Test(replay, what_a_run_carries_is_resumed)
     for (int k = 0; carried[i][k]; k++)
       words[n++] = carried[i][k];
     int more = n;
-    const char *whole[] = {"-n", "9", "-o", "whole.png"}, *part[] = {"-n", "5", "-o", "part.png", "--snapshot", "s"};
+    const char *whole[] = {"-n", "9", "-o", "whole.png"},
+               *part[] = {"-n", "5", "-o", "part.png", "--snapshot", "s"};
     for (int k = 0; k < 4; k++)
       words[more + k] = whole[k];
     said s = tool_ok(tool_run(NULL, words), carried[i][1]);
@@ -318,7 +319,8 @@ Test(replay, what_a_run_carries_is_resumed)
     forget(&s);
     s = TOOL_OK("resume", "s", "-n", "9", "-o", "resumed.png");
     cr_expect(same_bytes("whole.png", "resumed.png"), "%s %s", carried[i][0], carried[i][1]);
-    cr_expect(!same_bytes("part.png", "resumed.png"), "%s %s: four more steps do nothing", carried[i][0], carried[i][1]);
+    cr_expect(!same_bytes("part.png", "resumed.png"), "%s %s: four more steps do nothing", carried[i][0],
+              carried[i][1]);
     forget(&s);
     remove(in_scratch("whole.png"));
     remove(in_scratch("part.png"));

@@ -62,8 +62,8 @@ Test(sense, contradictions_have_a_sentence_each)
     for (int k = 0; k < 7 && rows[i].words[k]; k++)
       words[n++] = rows[i].words[k];
     said s = tool_run(NULL, words);
-    cr_expect((s.status == 2 || s.status == 1) && strstr(s.err, rows[i].says) && !*s.out, "row %d (%s): %d\n%s", (int)i,
-              rows[i].says, s.status, s.err);
+    cr_expect((s.status == 2 || s.status == 1) && strstr(s.err, rows[i].says) && !*s.out, "row %d (%s): %d\n%s",
+              (int)i, rows[i].says, s.status, s.err);
     cr_expect(scratch_entries() == 0, "row %d (%s) leaves something behind", (int)i, rows[i].says);
     forget(&s);
   }
@@ -75,13 +75,16 @@ Test(sense, runs_of_every_kind_of_prompt_are_replayed)
 {
   said s = TOOL_OK("generate", QUICK, "a star", "-n", "0", "-o", "seen.png", "--seed", "3");
   forget(&s);
-  s = TOOL_OK("generate", QUICK, "--image-prompt", "seen.png:0.5", "--noise-prompt", "9:-0.1", "-n", "3", "--seed", "4",
-              "-o", "alone.png", "--save-every", "0");
-  cr_expect(strstr(s.err, "picture \"seen.png\"  weight 0.5") && strstr(s.err, "noise \"9\"  weight -0.1"), "%s", s.err);
+  s = TOOL_OK("generate", QUICK, "--image-prompt", "seen.png:0.5", "--noise-prompt", "9:-0.1", "-n", "3", "--seed",
+              "4", "-o", "alone.png", "--save-every", "0");
+  cr_expect(strstr(s.err, "picture \"seen.png\"  weight 0.5") && strstr(s.err, "noise \"9\"  weight -0.1"), "%s",
+            s.err);
   forget(&s);
-  s = TOOL_OK("generate", QUICK, "dawn | mist ^ dusk:2", "the sea", "--image-prompt", "seen.png", "--phase-every", "2", "-n",
-              "5", "--seed", "4", "-o", "phases.png", "--save-every", "1", "--init-weight", "zero-decay:0.5");
-  cr_expect(strstr(s.err, "\"dusk\"  weight 2, phase 2") && strstr(s.err, " + init ") && strstr(s.err, "prompts -, -, "),
+  s = TOOL_OK("generate", QUICK, "dawn | mist ^ dusk:2", "the sea", "--image-prompt", "seen.png", "--phase-every",
+              "2", "-n", "5", "--seed", "4", "-o", "phases.png", "--save-every", "1", "--init-weight",
+              "zero-decay:0.5");
+  cr_expect(strstr(s.err, "\"dusk\"  weight 2, phase 2") && strstr(s.err, " + init ") &&
+                strstr(s.err, "prompts -, -, "),
             "%s", s.err);
   forget(&s);
   static const char *const made[] = {"alone.png", "phases.png"};
@@ -109,7 +112,8 @@ Test(sense, phases_are_resumed)
   forget(&s);
   s = TOOL_OK(PHASES, "-n", "8", "-o", "whole.png", "--save-every", "0", "--init-weight", "0.3");
   forget(&s);
-  s = TOOL_OK(PHASES, "-n", "4", "-o", "part.png", "--save-every", "0", "--init-weight", "0.3", "--snapshot", "s.safetensors");
+  s = TOOL_OK(PHASES, "-n", "4", "-o", "part.png", "--save-every", "0", "--init-weight", "0.3", "--snapshot",
+              "s.safetensors");
   forget(&s);
   s = TOOL_OK("resume", "s.safetensors", TINY, "-n", "8", "-o", "resumed.png", "--save-every", "0");
   forget(&s);
@@ -151,7 +155,9 @@ Test(sense, what_is_read_and_written_over_is_told)
 Test(sense, words_that_the_pair_never_saw_are_named)
 {
   said s = TOOL_OK("generate", "a red circle, a blue zeppelin", "-n", "0", "-o", "a.png");
-  cr_expect(strstr(s.err, "never saw \"zeppelin\"") && !strstr(s.err, "\"red\"") && !strstr(s.err, "\"circle\"") && !strstr(s.err, "\"a\""), "%s", s.err);
+  cr_expect(strstr(s.err, "never saw \"zeppelin\"") && !strstr(s.err, "\"red\"") && !strstr(s.err, "\"circle\"") &&
+                !strstr(s.err, "\"a\""),
+            "%s", s.err);
   forget(&s);
   s = TOOL_OK("generate", QUICK, "a blue zeppelin", "-n", "0", "-o", "b.png");
   cr_expect(!strstr(s.err, "never saw"), "%s", s.err);

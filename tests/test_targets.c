@@ -83,7 +83,8 @@ Test(targets, phases_change_texts_and_keep_the_rest)
     double sum = 0;
     for (int k = 0; k < 6; k++) {
       bool on = k >= 3 || k == i / 2 % 3;
-      cr_expect(on ? r.prompt_loss[k] > 0 : isnan(r.prompt_loss[k]), "step %d, prompt %d: %g", i, k, r.prompt_loss[k]);
+      cr_expect(on ? r.prompt_loss[k] > 0 : isnan(r.prompt_loss[k]), "step %d, prompt %d: %g", i, k,
+                r.prompt_loss[k]);
       sum += on ? r.prompt_loss[k] : 0;
     }
     cr_expect(fabs(r.loss - sum) < 1e-12, "step %d: %.17g is not %.17g", i, r.loss, sum);
@@ -189,8 +190,8 @@ Test(targets, pictures_are_seen_by_the_seed)
   double eight = step(session).prompt_loss[0];
   expect_ok(vq_session_restart(session, 7));
   double again = step(session).prompt_loss[0];
-  cr_expect(eight != seven.prompt_loss[0] && again == seven.prompt_loss[0], "%.17g %.17g %.17g", seven.prompt_loss[0],
-            eight, again);
+  cr_expect(eight != seven.prompt_loss[0] && again == seven.prompt_loss[0], "%.17g %.17g %.17g",
+            seven.prompt_loss[0], eight, again);
   vq_session_free(session);
   s.threads = 1;
   session = begin(&s, twice, 2);
@@ -256,10 +257,22 @@ Test(targets, refused)
     const char *says;
   } bad[] = {
       {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, 0}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, 1}}, 0, 10, "--phase-every"},
-      {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, -1}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, -1}}, 5, 10, "one phase only"},
-      {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, 0}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, 2}}, 2, 10, "phase 2 of 3 has no"},
-      {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, 0}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, 1}}, 10, 10, "end before the last"},
-      {{{VQ_PROMPT_TEXT, "a", 0, VQ_NO_STOP, -1}, {VQ_PROMPT_TEXT, "b", 0, VQ_NO_STOP, -1}}, 0, 10, "nothing would move"},
+      {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, -1}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, -1}},
+       5,
+       10,
+       "one phase only"},
+      {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, 0}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, 2}},
+       2,
+       10,
+       "phase 2 of 3 has no"},
+      {{{VQ_PROMPT_TEXT, "a", 1, VQ_NO_STOP, 0}, {VQ_PROMPT_TEXT, "b", 1, VQ_NO_STOP, 1}},
+       10,
+       10,
+       "end before the last"},
+      {{{VQ_PROMPT_TEXT, "a", 0, VQ_NO_STOP, -1}, {VQ_PROMPT_TEXT, "b", 0, VQ_NO_STOP, -1}},
+       0,
+       10,
+       "nothing would move"},
   };
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     vq_settings s = tiny();

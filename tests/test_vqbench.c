@@ -45,8 +45,9 @@ static bool lists(const json_t *rows, const vq_op *op, const char *direction)
 {
   size_t i;
   json_t *row;
-  json_array_foreach(rows, i, row) if (!strcmp(text(row, "op"), op->name) &&
-                                       !strcmp(text(row, "direction"), direction)) return true;
+  json_array_foreach (rows, i, row)
+    if (!strcmp(text(row, "op"), op->name) && !strcmp(text(row, "direction"), direction))
+      return true;
   return false;
 }
 
@@ -102,8 +103,7 @@ Test(vqbench, checks_and_times_every_case)
   cr_expect(!strcmp(text(head, "step"), "tiny 64x64 tiny") && number(head, "cutouts") == 9);
   cr_expect(json_array_size(rows) == json_array_size(cases) + 1);
   json_array_remove(rows, 0);
-  json_array_foreach(rows, i, row)
-  {
+  json_array_foreach (rows, i, row) {
     cr_expect(json_is_true(json_object_get(row, "right")), "%s %s is not right", text(row, "op"),
               text(row, "sizes"));
     cr_expect(number(row, "error") <= number(row, "allowed") && number(row, "allowed") < 1e-2);
@@ -124,8 +124,7 @@ Test(vqbench, takes_whole_steps)
   const char *key;
   double sum = 0;
   cr_assert(json_array_size(rows) == 2 && json_object_size(parts) == 9);
-  json_object_foreach(parts, key, part)
-  {
+  json_object_foreach (parts, key, part) {
     cr_expect(json_number_value(part) > 0, "%s took no time", key);
     sum += json_number_value(part);
   }
@@ -150,8 +149,7 @@ Test(vqbench, measures_another_device)
   size_t i, right = 0, halves = 0, missing = 0;
   cr_expect(!strncmp(text(json_array_get(rows, 0), "device"), "cuda", 4));
   json_array_remove(rows, 0);
-  json_array_foreach(rows, i, row)
-  {
+  json_array_foreach (rows, i, row) {
     bool none = json_is_true(json_object_get(row, "missing"));
     missing += none;
     right += json_is_true(json_object_get(row, "right"));
@@ -178,8 +176,7 @@ Test(vqbench, compares_libraries)
   json_t *rows = lines_of(&s), *row;
   size_t i, theirs = 0;
   json_array_remove(rows, 0);
-  json_array_foreach(rows, i, row)
-  {
+  json_array_foreach (rows, i, row) {
     bool lt = json_is_number(json_object_get(row, "cublaslt_seconds"));
     theirs += lt;
     cr_expect(json_is_true(json_object_get(row, "own_right")) &&

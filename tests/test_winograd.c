@@ -43,14 +43,16 @@ static double pixel(const shape *s, const vq_real *x, int64_t n, int64_t row, in
   return x[((n * s->h + row / twice) * s->w + column / twice) * s->ci + i];
 }
 
-static double product(const shape *s, const vq_real *x, const vq_real *w, int64_t n, int64_t r, int64_t q, int64_t o)
+static double product(const shape *s, const vq_real *x, const vq_real *w, int64_t n, int64_t r, int64_t q,
+                      int64_t o)
 {
   double sum = 0;
   for (int u = 0; u < 3; u++)
     for (int v = 0; v < 3; v++)
       for (int64_t i = 0; i < s->ci; i++)
         sum += pixel(s, x, n, r - s->top + u, q - s->left + v, i) *
-               (double)(s->turned ? w[((i * 3 + 2 - u) * 3 + 2 - v) * s->co + o] : w[((o * 3 + u) * 3 + v) * s->ci + i]);
+               (double)(s->turned ? w[((i * 3 + 2 - u) * 3 + 2 - v) * s->co + o]
+                                  : w[((o * 3 + u) * 3 + v) * s->ci + i]);
   return sum;
 }
 
@@ -63,9 +65,26 @@ static double error_of(const shape *s, vq_device *device)
   vq_real *skip = draw(count, 4), *y = draw(count, 5), *was = malloc((size_t)count * sizeof *was);
   bool repeated = s->upsample || s->halve;
   vq_real *form = malloc(repeated ? vq_winograd_repeated_bytes(s->co, s->ci) : vq_winograd_bytes(s->co, s->ci));
-  vq_conv_args a = {.n = s->n, .h = s->h, .w = s->w, .ci = s->ci, .kh = 3, .kw = 3, .co = s->co, .stride = 1, .top = s->top,
-                    .left = s->left, .oh = s->oh, .ow = s->ow, .upsample = s->upsample, .x = x, .form = form,
-                    .bias = s->bias ? bias : NULL, .skip = s->skip ? skip : NULL, .add = s->add, .halve = s->halve, .y = y};
+  vq_conv_args a = {.n = s->n,
+                    .h = s->h,
+                    .w = s->w,
+                    .ci = s->ci,
+                    .kh = 3,
+                    .kw = 3,
+                    .co = s->co,
+                    .stride = 1,
+                    .top = s->top,
+                    .left = s->left,
+                    .oh = s->oh,
+                    .ow = s->ow,
+                    .upsample = s->upsample,
+                    .x = x,
+                    .form = form,
+                    .bias = s->bias ? bias : NULL,
+                    .skip = s->skip ? skip : NULL,
+                    .add = s->add,
+                    .halve = s->halve,
+                    .y = y};
   void *scratch = malloc(vq_winograd_scratch(&a));
   double off = 0, square = 0;
   cr_assert(was && form && scratch);
@@ -97,8 +116,10 @@ Test(winograd, is_the_convolution)
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     const shape *s = &shapes[i];
     double error = error_of(s, device), most = s->m == 4 ? 3e-6 : 1e-6;
-    cr_expect(vq_winograd_fits(s->co, s->ci) && vq_winograd_bytes(s->co, s->ci) == (size_t)((s->m + 2) * (s->m + 2) * s->co * s->ci) * 4);
-    cr_expect(vq_winograd_repeated_bytes(s->co, s->ci) == (size_t)(4 * (s->m + 1) * (s->m + 1) * s->co * s->ci) * 4);
+    cr_expect(vq_winograd_fits(s->co, s->ci) &&
+              vq_winograd_bytes(s->co, s->ci) == (size_t)((s->m + 2) * (s->m + 2) * s->co * s->ci) * 4);
+    cr_expect(vq_winograd_repeated_bytes(s->co, s->ci) ==
+              (size_t)(4 * (s->m + 1) * (s->m + 1) * s->co * s->ci) * 4);
     cr_expect(error <= most, "shape %zu: a relative error of %.2e", i, error);
   }
   vq_device_free(device);

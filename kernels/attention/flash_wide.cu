@@ -486,7 +486,8 @@ plan plan_of(const vq_call *c)
   p.heads = (int)c->in[0]->dim[0] * p.s.heads;
   p.tiles = (p.s.tokens + ROWS - 1) / ROWS;
   p.rows = (int64_t)p.heads * p.s.tokens;
-  int64_t parts = MULTIPROCESSORS / (p.tiles * vq_whole_rows(c, p.heads)); /* of a batch, whatever of it comes at once */
+  int64_t parts =
+      MULTIPROCESSORS / (p.tiles * vq_whole_rows(c, p.heads)); /* of a batch, whatever of it comes at once */
   p.parts = (int)(parts < 1 ? 1 : parts < p.tiles ? parts : p.tiles);
   p.partial = (size_t)(p.parts * p.rows * p.s.width);
   return p;

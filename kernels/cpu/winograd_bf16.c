@@ -34,7 +34,8 @@ static int64_t least(int64_t a, int64_t b)
 /* Matrix tiles multiply faster than tiles of a picture can be transformed. */
 bool vq_winograd_bf16_fits(int64_t co, int64_t ci)
 {
-  return vq_processor_has_bf16() && !vq_processor_has_tiles() && co % VQ_BF16_PANEL == 0 && ci % VQ_BF16_PANEL == 0 && co * ci <= LARGE;
+  return vq_processor_has_bf16() && !vq_processor_has_tiles() && co % VQ_BF16_PANEL == 0 &&
+         ci % VQ_BF16_PANEL == 0 && co * ci <= LARGE;
 }
 
 size_t vq_winograd_bf16_bytes(int64_t co, int64_t ci)

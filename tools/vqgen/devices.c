@@ -78,14 +78,15 @@ static void print(const char *model, long processors, const char *sets, const js
   printf("precision  %s\n", vq_processor_has_tiles()  ? "fp32, and bf16, by AMX, if --precision bf16 asks for it"
                             : vq_place_cpu_has_bf16() ? "fp32, and bf16 if --precision bf16 asks for it"
                                                       : "fp32 (no dot products of bf16: AVX512_BF16)");
-  json_array_foreach(cards, i, one)
-      printf("%-10s %s, compute capability %s, %.1f of %.1f GiB free\n",
-             json_string_value(json_object_get(one, "device")), json_string_value(json_object_get(one, "name")),
-             json_string_value(json_object_get(one, "compute_capability")),
-             (double)json_integer_value(json_object_get(one, "free_bytes")) / (1 << 30),
-             (double)json_integer_value(json_object_get(one, "memory_bytes")) / (1 << 30));
+  json_array_foreach (cards, i, one)
+    printf("%-10s %s, compute capability %s, %.1f of %.1f GiB free\n",
+           json_string_value(json_object_get(one, "device")), json_string_value(json_object_get(one, "name")),
+           json_string_value(json_object_get(one, "compute_capability")),
+           (double)json_integer_value(json_object_get(one, "free_bytes")) / (1 << 30),
+           (double)json_integer_value(json_object_get(one, "memory_bytes")) / (1 << 30));
   printf("gpu        %s\n", status);
-  json_object_foreach(with, name, one) printf("%-10s %s\n", name, json_string_value(one));
+  json_object_foreach (with, name, one)
+    printf("%-10s %s\n", name, json_string_value(one));
 }
 
 static int run(const command *c, int argc, char **argv)

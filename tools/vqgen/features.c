@@ -47,7 +47,8 @@ vq_status picture_read(vq_image *out, const char *path)
   return status;
 }
 
-vq_status features_of_pictures(const vq_network *clip, const words *files, const vq_place *place, vq_real **features)
+vq_status features_of_pictures(const vq_network *clip, const words *files, const vq_place *place,
+                               vq_real **features)
 {
   *features = NULL;
   vq_image *pictures = calloc((size_t)files->count, sizeof *pictures);

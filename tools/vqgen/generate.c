@@ -340,9 +340,9 @@ const command command_generate = {
     .text =
         "Makes a picture. The word generate may be left out.\n\n"
         "A prompt is text[:weight[:stop]]. A negative weight pushes away; stop is the loss below which a prompt "
-        "pulls no further. Several prompts work together, given as several arguments or separated by |; ^ separates "
-        "phases, which follow each other (--phase-every). The "
-        "characters \\: \\| \\^ are meant literally, and - reads prompts from standard input.\n\n"
+        "pulls no further. Several prompts work together, given as several arguments or separated by |; ^ "
+        "separates phases, which follow each other (--phase-every). The characters \\: \\| \\^ are meant "
+        "literally, and - reads prompts from standard input.\n\n"
         "The picture's path is printed to standard output, all else to standard error. Ctrl-C and SIGTERM end a "
         "run after its present step with the picture saved, and exit status 130. The defaults below are those of "
         "the networks in use.\n\n"

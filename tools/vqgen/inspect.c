@@ -51,7 +51,8 @@ static json_t *tensors_of(const vq_checkpoint *file)
   json_t *all = json_array();
   for (int i = 0; i < vq_checkpoint_count(file); i++) {
     const vq_file_tensor *x = vq_checkpoint_at(file, i);
-    json_array_append_new(all, json_pack("{ss ss so}", "name", x->name, "dtype", vq_file_dtype_name(x->dtype), "shape", shape_of(x)));
+    json_array_append_new(
+        all, json_pack("{ss ss so}", "name", x->name, "dtype", vq_file_dtype_name(x->dtype), "shape", shape_of(x)));
   }
   return all;
 }
@@ -88,7 +89,9 @@ static vq_status check_source(json_t *d, const inspect_options *o, vq_source_has
     status = hash_of(&found, hash, source);
     if (!status) {
       bool same = !strcmp(found, text_of(d, vq_source_hash_key(hash)));
-      json_object_set_new(d, "source_check", json_sprintf(same ? "right: %s is what it was made from" : "wrong: %s is another file", source));
+      json_object_set_new(
+          d, "source_check",
+          json_sprintf(same ? "right: %s is what it was made from" : "wrong: %s is another file", source));
       free(found);
     }
   }
@@ -147,23 +150,28 @@ static vq_status describe(json_t **out, const inspect_options *o, const char *pa
   json_object_set_new(d, "needed", json_integer(l->count));
   json_t *superfluous = json_array();
   for (int i = 0; i < l->superfluous_count; i++)
-    json_array_append_new(superfluous, json_string(vq_checkpoint_at(vq_network_checkpoint(net), l->superfluous[i])->name));
+    json_array_append_new(superfluous,
+                          json_string(vq_checkpoint_at(vq_network_checkpoint(net), l->superfluous[i])->name));
   json_object_set_new(d, "superfluous", superfluous);
   json_object_set_new(d, "not_needed", json_integer(l->ignored));
   json_object_set_new(d, "missing", vq_network_whole(net) ? json_string(vq_error_message()) : json_string(""));
   if (clip)
-    json_object_set_new(d, "vocabulary", vq_network_merges(&merges, &bytes, net) ? json_string(vq_error_message()) : json_string(""));
+    json_object_set_new(d, "vocabulary",
+                        vq_network_merges(&merges, &bytes, net) ? json_string(vq_error_message())
+                                                                : json_string(""));
   const vq_checkpoint_value *source = vq_checkpoint_value_find(vq_network_checkpoint(net), "source");
   vq_source_hash hash = VQ_SOURCE_SHA256;
-  const char *recorded = vq_network_is_ours(net) ? vq_source_hash_recorded(&hash, vq_network_checkpoint(net)) : NULL;
+  const char *recorded =
+      vq_network_is_ours(net) ? vq_source_hash_recorded(&hash, vq_network_checkpoint(net)) : NULL;
   if (vq_network_is_ours(net) && source && source->kind == VQ_VALUE_TEXT)
     json_object_set_new(d, "source", json_string(source->text));
   if (recorded)
     json_object_set_new(d, vq_source_hash_key(hash), json_string(recorded));
   if (o->verify && recorded) {
     json_object_set_new(d, "source_verdict",
-                        json_string(hash == VQ_SOURCE_SHA256 ? verdict(text_of(d, "source"), recorded)
-                                                             : "no SHA-256: whether it was as published cannot be told"));
+                        json_string(hash == VQ_SOURCE_SHA256
+                                        ? verdict(text_of(d, "source"), recorded)
+                                        : "no SHA-256: whether it was as published cannot be told"));
     status = check_source(d, o, hash, path);
   } else if (o->source) {
     status = vq_fail(VQ_ERR_ARGUMENT, "--source is for a converted file and with --verify");
@@ -185,8 +193,7 @@ static void print_settings(const json_t *config)
   const char *key;
   json_t *value;
   const char *title = "settings";
-  json_object_foreach((json_t *)config, key, value)
-  {
+  json_object_foreach ((json_t *)config, key, value) {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
     printf("%-12s %s %s\n", title, key, text ? text : "?");
     free(text);
@@ -204,12 +211,14 @@ static void print(const json_t *d, const vq_checkpoint *file)
     if (json_object_get(one, "sha256"))
       printf("%-12s %s\n%-12s %s\n", "sha256", text_of(one, "sha256"), "", text_of(one, "verdict"));
   }
-  printf("%-12s %s, %lld tensors\n", "container", text_of(d, "container"), (long long)json_integer_value(json_object_get(d, "tensor_count")));
+  printf("%-12s %s, %lld tensors\n", "container", text_of(d, "container"),
+         (long long)json_integer_value(json_object_get(d, "tensor_count")));
   print_list("left out", json_object_get(d, "left_out"));
   if (json_object_get(d, "problem")) {
     printf("%-12s none: %s\n", "network", text_of(d, "problem"));
   } else {
-    printf("%-12s %s, %s%s%s\n", "network", text_of(d, "kind"), text_of(d, "names"), *text_of(d, "prefix") ? ", behind " : "", text_of(d, "prefix"));
+    printf("%-12s %s, %s%s%s\n", "network", text_of(d, "kind"), text_of(d, "names"),
+           *text_of(d, "prefix") ? ", behind " : "", text_of(d, "prefix"));
     print_settings(json_object_get(d, "config"));
     if (*text_of(d, "config_file"))
       printf("%-12s %s\n", "read from", text_of(d, "config_file"));
@@ -227,7 +236,8 @@ static void print(const json_t *d, const vq_checkpoint *file)
       printf("%-12s %s\n", "made from", text_of(d, "source"));
     for (int i = 0; i < VQ_SOURCE_HASHES; i++)
       if (*text_of(d, vq_source_hash_key((vq_source_hash)i)))
-        printf("%-12s %s %s\n", "", vq_source_hash_name((vq_source_hash)i), text_of(d, vq_source_hash_key((vq_source_hash)i)));
+        printf("%-12s %s %s\n", "", vq_source_hash_name((vq_source_hash)i),
+               text_of(d, vq_source_hash_key((vq_source_hash)i)));
     if (*text_of(d, "source_verdict"))
       printf("%-12s %s\n", "", text_of(d, "source_verdict"));
     if (*text_of(d, "source_check"))
@@ -257,11 +267,14 @@ static vq_status inspect(const inspect_options *o, const char *name)
   } else if (!status && !(status = o->tensors ? vq_checkpoint_open(&file, path) : VQ_OK)) {
     print(found, file);
   }
-  bool wrong = !strncmp(text_of(found, "source_verdict"), "wrong", 5) || !strncmp(text_of(found, "source_check"), "wrong", 5);
+  bool wrong = !strncmp(text_of(found, "source_verdict"), "wrong", 5) ||
+               !strncmp(text_of(found, "source_check"), "wrong", 5);
   for (size_t i = 0; !status && i < json_array_size(json_object_get(found, "files")); i++)
     wrong |= !strncmp(text_of(json_array_get(json_object_get(found, "files"), i), "verdict"), "wrong", 5);
   if (wrong)
-    status = vq_fail(VQ_ERR_FORMAT, "%s: its SHA-256, or the hash of what it was made from, is not the published or the recorded one", path);
+    status = vq_fail(
+        VQ_ERR_FORMAT,
+        "%s: its SHA-256, or the hash of what it was made from, is not the published or the recorded one", path);
   vq_checkpoint_close(file);
   json_decref(found);
   free(path);
@@ -277,16 +290,17 @@ static int run(const command *c, int argc, char **argv)
       {0, "tensors", NULL, set_flag, &o.tensors, "every tensor: type, shape, name"},
       {0, "json", NULL, set_flag, &o.json, "as JSON"},
       {0, "verify", NULL, set_flag, &o.verify,
-       "compare the file's SHA-256 with the published one, if that is known, and of a converted file the recorded hash with what it was made from, if "
-       "that is there"},
+       "compare the file's SHA-256 with the published one, if that is known, and of a converted file the recorded "
+       "hash with what it was made from, if that is there"},
       {0, "source", "FILE", set_text, &o.source, "what a converted file was made from", "beside it"},
       OPTION_CONFIG(&o.network),
       OPTION_VOCAB(&o.network),
   };
   if (!tool_begin(c, table, ROWS(table), argc, argv, &rest, &status))
     return status;
-  status = tool_end(c, rest.count == 1 ? inspect(&o, rest.word[0])
-                                       : vq_fail(VQ_ERR_ARGUMENT, "%d files given where one is wanted", rest.count));
+  status =
+      tool_end(c, rest.count == 1 ? inspect(&o, rest.word[0])
+                                  : vq_fail(VQ_ERR_ARGUMENT, "%d files given where one is wanted", rest.count));
   words_free(&rest);
   return status;
 }
@@ -295,9 +309,9 @@ const command command_inspect = {
     .name = "inspect",
     .usage = "[options] FILE|NAME",
     .summary = "tells what a checkpoint holds, and whether it is whole",
-    .text = "Tells what a checkpoint is, whose names it uses, the network's settings and what of them was assumed, which tensors are "
-            "missing or superfluous, and whether there is a vocabulary. Nothing is converted and nothing in it is run. Of a picture it tells what "
-            "`vqgen reveal` tells.",
+    .text = "Tells what a checkpoint is, whose names it uses, the network's settings and what of them was assumed, "
+            "which tensors are missing or superfluous, and whether there is a vocabulary. Nothing is converted and "
+            "nothing in it is run. Of a picture it tells what `vqgen reveal` tells.",
     .examples = "  vqgen inspect ViT-B-32.pt --verify\n"
                 "  vqgen inspect vqgan.safetensors --tensors\n"
                 "  vqgen inspect model.ckpt --json | jq .config\n",

@@ -8,8 +8,9 @@
 #include <string.h>
 
 static const command *const commands[] = {
-    &command_generate, &command_resume, &command_replay, &command_reveal, &command_plan,   &command_tokenize, &command_embed,   &command_score,
-    &command_encode,   &command_decode, &command_trace,    &command_convert, &command_inspect, &command_devices, &command_doctor,
+    &command_generate, &command_resume,  &command_replay,  &command_reveal,  &command_plan,
+    &command_tokenize, &command_embed,   &command_score,   &command_encode,  &command_decode,
+    &command_trace,    &command_convert, &command_inspect, &command_devices, &command_doctor,
 };
 #define COMMANDS (int)(sizeof commands / sizeof *commands)
 

@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
-const char *const names_later_options =
-    "mask|zoom|preview|print-tape";
+const char *const names_later_options = "mask|zoom|preview|print-tape";
 
 const char *const names_later_commands = "batch";
 

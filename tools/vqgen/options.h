@@ -46,14 +46,14 @@ vq_status set_words(const option *o, const char *value);   /* words */
 vq_status set_integer(const option *o, const char *value); /* int in [least, most] */
 vq_status set_count(const option *o, const char *value);   /* int64_t in [least, most] */
 vq_status set_number(const option *o, const char *value);  /* double in [least, most] */
-vq_status set_bytes(const option *o, const char *value);   /* int64_t: "6G", "6.5GiB", "600M", in steps of 1024; above 0 */
+vq_status set_bytes(const option *o, const char *value);   /* int64_t: "6G", "6.5GiB", "600M", in 1024s; above 0 */
 vq_status set_choice(const option *o,
                      const char *value); /* int or enum: place of the value in argument, "this|that" */
 
 /* A subcommand. */
 typedef struct command command;
 struct command {
-  const char *program; /* NULL: vqgen */
+  const char *program;                /* NULL: vqgen */
   const char *name, *usage, *summary; /* "plan", "[options] PROMPT...", one line for `vqgen --help` */
   const char *text;                   /* --help: what it does, in paragraphs */
   const char *examples;               /* --help: its end, two or three lines */

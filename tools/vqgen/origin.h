@@ -46,7 +46,7 @@ void origin_tell(const origin *o, const vq_settings *s, bool other_prompts);
 void origin_compare(const origin *o, const char *made);
 
 /* The note of a snapshot of a run with these settings that is to write there; the caller frees it. */
-char *origin_note(const vq_settings *s, const vq_prompt *prompt, int prompts, const char *output, int64_t save_every,
-                  int64_t snapshot_every);
+char *origin_note(const vq_settings *s, const vq_prompt *prompt, int prompts, const char *output,
+                  int64_t save_every, int64_t snapshot_every);
 
 #endif

@@ -204,7 +204,8 @@ void progress_start(progress *p, const request *r, const char *output)
   vq_field_write(vq_field_find("optimizer"), s, optimizer, sizeof optimizer);
   fprintf(stderr, "picture  %dx%d, %s, %d cutouts, %s%slr %g %s\n", s->width, s->height, steps, s->cutouts,
           s->optimizer == VQ_ADAM ? "" : optimizer, s->optimizer == VQ_ADAM ? "" : ", ", s->lr, schedule);
-  fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed, request_given(r, "seed") || r->origin.path ? "" : " (drawn)");
+  fprintf(stderr, "seed     %llu%s\n", (unsigned long long)s->seed,
+          request_given(r, "seed") || r->origin.path ? "" : " (drawn)");
   fprintf(stderr, "networks %s, %s\n", s->vqgan, s->clip);
   fprintf(stderr, "output   %s\n", output);
   if (r->origin.path)

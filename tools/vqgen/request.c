@@ -194,8 +194,8 @@ static vq_status with_table(request *r, const command *c, int argc, char **argv,
       OPTION_VOCAB(&r->network),
       OPTION_COMPUTE(&r->network),
       {0, "cutout-chunk", "N|auto|all", set_chunk, &s->cutout_chunk,
-       "cutouts that go through CLIP at once, 8 or more: fewer take less memory, more fill a GPU better, and the picture "
-       "is the same; auto: 8 on the CPU, on a GPU as many as fit",
+       "cutouts that go through CLIP at once, 8 or more: fewer take less memory, more fill a GPU better, and the "
+       "picture is the same; auto: 8 on the CPU, on a GPU as many as fit",
        "auto"},
       {0, "vram", "SIZE", set_bytes, &s->vram,
        "take no more of the GPU's memory, or on the CPU of the machine's: 6G, 6000M", "what is free"},

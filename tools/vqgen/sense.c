@@ -145,7 +145,8 @@ static vq_status check_start(const request *r)
         "to be others (--recipe %s --explain tells them)",
         r->recipe, r->origin.path, r->recipe);
   if (s->start == VQ_START_FILE && is_url(s->start_file))
-    return vq_fail(VQ_ERR_ARGUMENT, "--init %s: nothing is downloaded: save the picture and name the file", s->start_file);
+    return vq_fail(VQ_ERR_ARGUMENT, "--init %s: nothing is downloaded: save the picture and name the file",
+                   s->start_file);
   return VQ_OK;
 }
 
@@ -168,8 +169,8 @@ static vq_status check_cutouts(const request *r)
   VQ_TRY(varies(s->augment, &different));
   if (s->cut_method == VQ_CUT_WHOLE && s->cutouts > 1 && !different)
     return vq_fail(VQ_ERR_ARGUMENT,
-                   "%d cutouts would all be the same, the whole picture: make them different by --augment, or take one "
-                   "(--cutouts 1)",
+                   "%d cutouts would all be the same, the whole picture: make them different by --augment, or take "
+                   "one (--cutouts 1)",
                    s->cutouts);
   return VQ_OK;
 }
@@ -180,8 +181,8 @@ static vq_status check_moving(const request *r)
   if (s->lr == 0 && s->steps != 0 && request_given(r, "lr"))
     return vq_fail(VQ_ERR_ARGUMENT, "with --lr 0 nothing would ever change: -n 0 gives the start's picture");
   if (s->init_drops && s->init_weight != 0 && s->init_pull == VQ_PULL_ZERO_DECAY)
-    return vq_fail(VQ_ERR_ARGUMENT, "--init-weight zero-decay:X falls by itself, and --init-drop is for those that do not: "
-                                    "start:X, zero:X, or --init-drop none");
+    return vq_fail(VQ_ERR_ARGUMENT, "--init-weight zero-decay:X falls by itself, and --init-drop is for those that "
+                                    "do not: start:X, zero:X, or --init-drop none");
   return VQ_OK;
 }
 
@@ -189,9 +190,11 @@ static vq_status check_moving(const request *r)
 static vq_status check_companions(const request *r)
 {
   if (r->snapshot_every_given && !r->snapshot)
-    return vq_fail(VQ_ERR_ARGUMENT, "--snapshot-every says how often, and no snapshot is asked for: --snapshot FILE");
+    return vq_fail(VQ_ERR_ARGUMENT,
+                   "--snapshot-every says how often, and no snapshot is asked for: --snapshot FILE");
   if (r->video_every_given && !r->video && !r->frames)
-    return vq_fail(VQ_ERR_ARGUMENT, "--video-every is of frames and videos, and none is asked for: --video FILE, --frames DIR");
+    return vq_fail(VQ_ERR_ARGUMENT,
+                   "--video-every is of frames and videos, and none is asked for: --video FILE, --frames DIR");
   if (r->fps > 0 && !r->video)
     return vq_fail(VQ_ERR_ARGUMENT, "--fps is a video's, and none is asked for: --video FILE");
   return VQ_OK;

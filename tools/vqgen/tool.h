@@ -13,8 +13,9 @@
 
 typedef enum tool_exit { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 } tool_exit;
 
-extern const command command_convert, command_inspect, command_generate, command_resume, command_replay, command_reveal, command_plan, command_tokenize, command_embed, command_score, command_encode,
-    command_decode, command_trace, command_devices, command_doctor;
+extern const command command_convert, command_inspect, command_generate, command_resume, command_replay,
+    command_reveal, command_plan, command_tokenize, command_embed, command_score, command_encode, command_decode,
+    command_trace, command_devices, command_doctor;
 
 /* What a subcommand ends with: prints the last error, if there is one, and returns the exit status. */
 int tool_end(const command *c, vq_status status);
@@ -32,36 +33,36 @@ extern const vq_log tool_log;
 typedef struct network_options {
   const char *vqgan, *clip;
   const char *config, *vocab; /* of networks as they were published */
-  const char *device; /* NULL: auto */
-  int precision;      /* vq_precision */
+  const char *device;         /* NULL: auto */
+  int precision;              /* vq_precision */
   int threads;
 } network_options;
 
 vq_status set_network(const option *o, const char *value); /* const char *: a file or a name, given once */
 
 /* Rows of an option table. */
-#define OPTION_VQGAN(n)                                                                        \
-  {                                                                                            \
-    0, "vqgan", "FILE|NAME", set_network, &(n)->vqgan, "the VQGAN, converted or as published"  \
+#define OPTION_VQGAN(n)                                                                       \
+  {                                                                                           \
+    0, "vqgan", "FILE|NAME", set_network, &(n)->vqgan, "the VQGAN, converted or as published" \
   }
-#define OPTION_CLIP(n)                                                                         \
-  {                                                                                            \
-    0, "clip", "FILE|NAME", set_network, &(n)->clip, "the CLIP, converted or as published"     \
+#define OPTION_CLIP(n)                                                                     \
+  {                                                                                        \
+    0, "clip", "FILE|NAME", set_network, &(n)->clip, "the CLIP, converted or as published" \
   }
-#define OPTION_CONFIG(n)                                                                                        \
-  {                                                                                                             \
-    0, "config", "YAML", set_text, &(n)->config, "a published network's settings, yaml or json", "beside it"   \
+#define OPTION_CONFIG(n)                                                                                     \
+  {                                                                                                          \
+    0, "config", "YAML", set_text, &(n)->config, "a published network's settings, yaml or json", "beside it" \
   }
-#define OPTION_VOCAB(n)                                                                                         \
-  {                                                                                                             \
-    0, "vocab", "FILE", set_text, &(n)->vocab, "a published CLIP's vocabulary", "looked for"                   \
+#define OPTION_VOCAB(n)                                                                      \
+  {                                                                                          \
+    0, "vocab", "FILE", set_text, &(n)->vocab, "a published CLIP's vocabulary", "looked for" \
   }
-#define OPTION_COMPUTE(n)                                                                                       \
-  {0, "threads", "N", set_integer, &(n)->threads, "how many compute at once", "one a processor", 1, 4096},      \
-      {0, "device", "auto|cpu|cuda[:I]", set_text, &(n)->device, "what computes", "auto"},                      \
-  {                                                                                                             \
-    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(n)->precision,                                         \
-        "how numbers are kept: auto is fp32 on the CPU", "auto"                                                 \
+#define OPTION_COMPUTE(n)                                                                                  \
+  {0, "threads", "N", set_integer, &(n)->threads, "how many compute at once", "one a processor", 1, 4096}, \
+      {0, "device", "auto|cpu|cuda[:I]", set_text, &(n)->device, "what computes", "auto"},                 \
+  {                                                                                                        \
+    0, "precision", "auto|fp32|tf32|bf16", set_choice, &(n)->precision,                                    \
+        "how numbers are kept: auto is fp32 on the CPU", "auto"                                            \
   }
 
 /* Opens the one that is given, or else that of the pair that is found. The caller closes it. */

@@ -56,7 +56,7 @@ piece() {
 mkdir -p "$folder"
 python3 "$here/make_world.py" "$folder/train" --count 40000 --seed 1
 python3 "$here/make_world.py" "$folder/held-out" --count 2000 --seed 2
-piece "$folder/vqgan.state" "$here/train_vqgan.py" --seed "$seed" --steps "$(steps 20000)" --out "$folder/vqgan.safetensors"
+piece "$folder/vqgan.state" "$here/train_vqgan.py" --seed "$seed" --steps "$(steps 12500)" --out "$folder/vqgan.safetensors"
 # clip NAME OPTIONS...: to --out NAME.safetensors
 clip() {
   name=$1
