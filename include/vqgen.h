@@ -62,6 +62,7 @@ typedef enum vq_start {
   VQ_START_GRAY,     /* the encoding of a flat gray picture with a little noise (deviation 0.02 in [-1,1]) */
   VQ_START_PIXELS,   /* the encoding of a picture of random pixels */
   VQ_START_GRADIENT, /* the encoding of three ramps between random levels: red across, green and blue down */
+  VQ_START_PERLIN,   /* the encoding of that gray under Perlin's noise, blotches of all colours (deviation 0.4) */
   VQ_START_FILE      /* the encoding of a picture, or a saved z (.safetensors): start_file */
 } vq_start;
 

@@ -43,7 +43,7 @@ static void write_schedule(const vq_settings *s, char *text, size_t bytes)
     snprintf(text, bytes, "%s:%s", schedule_names[s->lr_schedule], end);
 }
 
-static const char *const start_names[] = {"random", "gray", "pixels", "gradient"};
+static const char *const start_names[] = {"random", "gray", "pixels", "gradient", "perlin"};
 
 static vq_status read_start(vq_settings *s, const char *text)
 {

@@ -1,16 +1,18 @@
-/* start.c -- where z begins: random tokens, gray, random pixels, gradients, a picture, a saved z. */
+/* start.c -- where z begins: random tokens, gray, random pixels, gradients, blotches, a picture, a saved z. */
 #include "runtime/start.h"
 
 #include "base/rng.h"
 #include "loaders/image.h"
 #include "runtime/perceive.h"
+#include "runtime/perlin.h"
 #include "runtime/resize.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GRAY_NOISE 0.02 /* deviation in [-1,1]: enough that no two positions begin alike */
+#define GRAY_NOISE   0.02 /* deviation in [-1,1]: enough that no two positions begin alike */
+#define PERLIN_NOISE 0.4  /* and enough that something is already there which may become the thing */
 
 static bool is_latent(const char *path)
 {
@@ -114,9 +116,10 @@ static vq_status paint(const vq_settings *s, int width, int height, vq_real *pix
   vq_image image;
   switch (s->start) {
   case VQ_START_GRAY:
+  case VQ_START_PERLIN:
     for (size_t i = 0; i < count; i++)
       pixels[i] = (vq_real)(GRAY_NOISE * vq_rng_normal(s->seed, VQ_RNG_START, 0, i));
-    return VQ_OK;
+    return s->start == VQ_START_GRAY ? VQ_OK : vq_perlin_add(pixels, width, height, PERLIN_NOISE, s->seed);
   case VQ_START_PIXELS:
     for (size_t i = 0; i < count; i++)
       pixels[i] = (vq_real)(vq_rng_below(s->seed, VQ_RNG_START, 0, i, 256) / 127.5 - 1);

@@ -261,7 +261,8 @@ static vq_image disc(void)
 
 Test(session, starts, .init = scratch_create, .fini = scratch_remove)
 {
-  static uint8_t random[2][PIXELS], gray[2][PIXELS], pixels[2][PIXELS], file[2][PIXELS], saved[2][PIXELS];
+  static uint8_t random[2][PIXELS], gray[2][PIXELS], pixels[2][PIXELS], perlin[2][PIXELS], file[2][PIXELS],
+      saved[2][PIXELS];
   uint8_t flat[PIXELS];
   vq_settings s = quick();
   vq_image image = disc(), decoded;
@@ -277,6 +278,10 @@ Test(session, starts, .init = scratch_create, .fini = scratch_remove)
   s.start = VQ_START_PIXELS;
   run(&s, 1, pixels);
   cr_expect(!same(pixels[0], gray[0]) && !same(pixels[0], random[0]));
+  s.start = VQ_START_PERLIN;
+  run(&s, 1, perlin);
+  cr_expect(mean_distance(perlin[0], gray[0]) > 5, "blotches are %.1f levels from gray",
+            mean_distance(perlin[0], gray[0]));
 
   s.start = VQ_START_FILE;
   expect_ok(vq_image_write_png(s.start_file = in_scratch("disc.png"), &image, NULL, 0));

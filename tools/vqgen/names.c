@@ -22,6 +22,7 @@ static const struct {
     {NULL, "--display_freq", "--save-every N"},
     {"-ii", "--init_image", "--init PICTURE"},
     {"-in", "--init_noise", "--init pixels or --init gradient"},
+    {NULL, "--perlin_init", "--init perlin"},
     {"-iw", "--init_weight", "--init-weight zero-decay:X"},
     {"-ip", "--image_prompts", "--image-prompt PICTURE"},
     {"-m", "--clip_model", "--clip FILE"},

@@ -1,5 +1,7 @@
 """Latents that are being optimised against the CLIP in training, just as vqgen would: where they stray, the CLIP is shown the
 way to the picture that was asked for."""
+import math
+
 import torch
 
 import cutouts
@@ -7,7 +9,8 @@ from machine import mixed
 
 CUTOUTS, LR, LR_END, TV_WEIGHT, GRAY_NOISE = 2, 0.2, 0.04, 1.0, 0.02
 YOUNGEST, OLDEST = 60, 130  # steps that a latent lives; a run has 120
-GRAY, SIBLING = 0.75, 0.2   # parts of the latents that begin so; the others begin with tokens at random
+CELLS, MOST = (4, 8, 16), 0.5  # Perlin's noise on the gray ones: how fine, and its deviation at most; vqgen's has 0.4
+GRAY, SIBLING = 0.75, 0.2      # parts of the latents that begin so; the others begin with tokens at random
 
 
 class Clamp01(torch.autograd.Function):
@@ -31,6 +34,25 @@ def synth(vqgan, z, device):
     return Clamp01.apply(y.float() * 0.5 + 0.5)
 
 
+def perlin(count, side, device):
+    """Noise [count, 3, side, side] as vqgen's `--init perlin` has it (runtime/start.c), of deviation 1."""
+    out = 0
+    for cells in CELLS:
+        at = (torch.arange(side, device=device) + 0.5) * cells / side
+        low = at.long()
+        f = at - low
+        angle = 2 * math.pi * torch.rand(3 * count, cells + 1, cells + 1, device=device)
+        fade = f**3 * (6 * f**2 - 15 * f + 10)
+
+        def corner(down, right):
+            a = angle[:, low + down][:, :, low + right]
+            return a.cos() * (f - right) + a.sin() * (f[:, None] - down)
+
+        upper, lower = (corner(down, 0).lerp(corner(down, 1), fade) for down in (0, 1))
+        out = out + upper.lerp(lower, fade[:, None])
+    return out.view(count, 3, side, side) / (0.2157 * math.sqrt(len(CELLS)))
+
+
 class Pool:
     def __init__(self, vqgan, count, choose, show, paint, tell, device, side):
         """choose(n): the numbers of n pictures; show(numbers): these pictures, from -1 to 1; paint(number): its scene a few times
@@ -48,13 +70,14 @@ class Pool:
 
     @torch.no_grad()
     def begin(self, which):
-        """New texts. Most start from gray, as the pair's default is. Some start from the picture of their text's sibling,
+        """New texts. Most start from gray under more or less of Perlin's noise, as a run does. Some start from the picture of their text's sibling,
         another shape at the same place or the same shape at another: what lies between nearly right and right is seen
         seldom on the way from gray."""
         n = len(which)
         self.number[which] = self.choose(n)
         self.look_up(which)
         gray = GRAY_NOISE * torch.randn(n, 3, self.side, self.side, device=self.device)
+        gray = gray + MOST * torch.rand(n, 1, 1, 1, device=self.device) * perlin(n, self.side, self.device)
         z = self.vqgan.encode(gray)  # as it is: vqgen begins there, not at the nearest codes
         tokens = self.vqgan.look_up(torch.randint(len(self.vqgan.codebook), (n, *z.shape[2:]), device=self.device))
         sibling = self.vqgan.encode(self.show(self.number[which].numpy() ^ 1))
