@@ -64,7 +64,7 @@ clip() {
   piece "$folder/$name.state" "$here/train_clip.py" --vqgan "$folder/vqgan.safetensors" --out "$folder/$name.safetensors" $eager "$@"
 }
 clip clip-48 --seed "$seed" --steps "$(steps 5000)" --lead-from "$(steps 500)"
-clip clip --seed $((seed + 1)) --steps "$(steps 4000)" --begin "$folder/clip-48.safetensors" --side 64 --layers 6 5 --lr 6e-4
+clip clip --seed $((seed + 1)) --steps "$(steps 3200)" --begin "$folder/clip-48.safetensors" --side 64 --layers 6 5 --lr 6e-4
 for judge in 1 2; do
   clip judge-$judge --seed $((seed + 100 * judge)) --steps "$(steps 4000)" --lead-from "$(steps 500)"
 done
