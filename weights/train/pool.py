@@ -70,9 +70,9 @@ class Pool:
 
     @torch.no_grad()
     def begin(self, which):
-        """New texts. Most start from gray under more or less of Perlin's noise, as a run does. Some start from the picture of their text's sibling,
-        another shape at the same place or the same shape at another: what lies between nearly right and right is seen
-        seldom on the way from gray."""
+        """New texts. Most start from gray under more or less of Perlin's noise, as runs do (--init gray, --init perlin). Some start
+        from the picture of their text's sibling, another shape at the same place or the same shape at another: what lies between
+        nearly right and right is seen seldom on the way from gray."""
         n = len(which)
         self.number[which] = self.choose(n)
         self.look_up(which)

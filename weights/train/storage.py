@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 MOST_BYTES = 16 << 20
-RECIPE = "7"  # the recipe's version: told by the files, raised with every change of it that changes them
+RECIPE = "8"  # the recipe's version: told by the files, raised with every change of it that changes them
 LICENCE = "CC0-1.0"
-PAIR = "small-6"
 
 
 def write_whole(path, data):
@@ -69,9 +68,10 @@ def parameters(optimiser):
     return [p for group in optimiser.param_groups for p in group["params"]]
 
 
-def export(path, kind, network, defaults, **more):
-    """Writes the file that ships: float16, the settings and all else that a run needs in its metadata."""
+def export(path, kind, network, defaults, pair, **more):
+    """Writes the file that ships: float16, the settings and all else that a run needs in its metadata. pair: the name that the two
+    networks share which were made for each other; vqgen refuses others together."""
     tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in sorted(network.state_dict().items())}
-    metadata = dict(format="vqgen", kind=kind, name=f"{kind}-small", licence=LICENCE, pair=PAIR, recipe=RECIPE,
+    metadata = dict(format="vqgen", kind=kind, name=f"{kind}-small", licence=LICENCE, pair=pair, recipe=RECIPE,
                     config=json.dumps(network.config), defaults=json.dumps(defaults), **more)
     write_whole(path, to_safetensors(tensors, metadata))

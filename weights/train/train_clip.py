@@ -221,7 +221,8 @@ class Training:
 
     def save(self):
         save_state(self.a.state, self.step, self.modules(), self.optimiser, dict(pool=self.pool.state()))
-        export(self.a.out, "clip", self.mean.module, dict(DEFAULTS, size=list(self.world.pictures.shape[1:3])), merges=self.vocabulary.text())
+        export(self.a.out, "clip", self.mean.module, dict(DEFAULTS, size=list(self.world.pictures.shape[1:3])),
+               pair=metadata_of(self.a.vqgan)["pair"], merges=self.vocabulary.text())
 
     def note(self, **values):
         for k, v in values.items():

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from machine import mixed, prepare
 from make_world import load
 from models import VQModel
-from storage import export, load_state, save_state
+from storage import RECIPE, export, load_state, save_state
 
 CONFIG = dict(ch=32, ch_mult=[1, 1, 2], num_res_blocks=1, attn_resolutions=[], resolution=64, z_channels=64, in_channels=3,
               out_ch=3, embed_dim=32, n_embed=2048)
@@ -123,7 +123,7 @@ def main():
 
     def save():
         save_state(a.state, step, {"vqgan": model}, optimiser, dict(count=codes.count.cpu(), sum=codes.sum.cpu()))
-        export(a.out, "vqgan", model, dict(DEFAULTS, size=list(pictures.shape[1:3])))
+        export(a.out, "vqgan", model, dict(DEFAULTS, size=list(pictures.shape[1:3])), pair=f"small-{RECIPE}-{a.seed}")
 
     while step < a.steps and time.time() - began < 60 * a.minutes:
         part = step / a.steps
