@@ -1,4 +1,4 @@
-/* perlin.h -- Perlin's noise: blotches of every colour, none of them at a place or of a size that another seed would give. */
+/* perlin.h -- Perlin's noise: blotches of every colour, elsewhere with every seed. */
 #ifndef VQ_RUNTIME_PERLIN_H
 #define VQ_RUNTIME_PERLIN_H
 

@@ -31,8 +31,8 @@ static const vq_recipe_setting notebook[] = {
     {"z_clamp", "yes", "z.maximum(z_min).minimum(z_max)"},
     BY_CROPS,
     {"augment",
-     "flip:0.5,sharpness:0.4:strength=0.3,affine:0.8:degrees=30:down=0.1:padding=border,perspective:0.4:strength=0."
-     "2,jitter:0.7:saturation=0.01:hue=0.01:colours=old,noise:1:noise=0..0.1",
+     "flip:0.5,sharpness:0.4:strength=0.3,affine:0.8:degrees=30:down=0.1:padding=border,"
+     "perspective:0.4:strength=0.2,jitter:0.7:saturation=0.01:hue=0.01:colours=old,noise:1:noise=0..0.1",
      "kornia 0.5.4's, in the notebook's order; its translate of 0.1 moves down only"},
     {"tv_weight", "0", NULL},
     {"init_weight", "start:0", "mse(z, z_orig) times init_weight / 2"},

@@ -466,12 +466,12 @@ static const char *first_stage(void)
   return path;
 }
 
-#define YAML(ch, mult, more)                                                                                    \
-  "model:\n  target: taming.models.cond_transformer.Net2NetTransformer\n  params:\n    cond_stage_config:\n"    \
-  "      params: {n_embed: 7, ddconfig: {ch: 99}}\n    first_stage_config:\n      params:\n        embed_dim: " \
-  "16\n"                                                                                                        \
-  "        n_embed: 64\n        ddconfig:\n          ch: " ch                                                   \
-  "\n          z_channels: 16\n          num_res_blocks: 1\n"                                                   \
+#define YAML(ch, mult, more)                                                                                 \
+  "model:\n  target: taming.models.cond_transformer.Net2NetTransformer\n  params:\n    cond_stage_config:\n" \
+  "      params: {n_embed: 7, ddconfig: {ch: 99}}\n    first_stage_config:\n      params:\n"                 \
+  "        embed_dim: 16\n"                                                                                  \
+  "        n_embed: 64\n        ddconfig:\n          ch: " ch                                                \
+  "\n          z_channels: 16\n          num_res_blocks: 1\n"                                                \
   "          resolution: 32\n          ch_mult: " mult "\n          attn_resolutions:\n          - 16\n" more
 
 Test(layouts, settings_are_compared_with_the_shapes, .init = scratch_create, .fini = scratch_remove)

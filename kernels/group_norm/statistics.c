@@ -8,8 +8,7 @@
 #include <math.h>
 
 #define SLAB_ELEMENTS 4096 /* stays in a first-level cache between the passes over it */
-#define CHANNELS \
-  128 /* channels that a loop has in hand at a time: of the largest pictures all, so that memory is read as it lies */
+#define CHANNELS      128  /* in hand at a time: of the largest pictures all, so that memory is read as it lies */
 
 vq_status vq_norm_check(const char *op, const vq_tensor *x, const vq_tensor *g, const vq_tensor *b, int64_t groups,
                         double eps)

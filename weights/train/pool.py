@@ -35,7 +35,7 @@ def synth(vqgan, z, device):
 
 
 def perlin(count, side, device):
-    """Noise [count, 3, side, side] as vqgen's `--init perlin` has it (runtime/start.c), of deviation 1."""
+    """Noise [count, 3, side, side] as vqgen's `--init perlin` has it (runtime/perlin.c), of deviation 1."""
     out = 0
     for cells in CELLS:
         at = (torch.arange(side, device=device) + 0.5) * cells / side
