@@ -5,6 +5,7 @@
 
 #include "base/processor.h"
 #include "loaders/safetensors.h"
+#include "loaders/xxh128.h"
 #include "runtime/doctor.h"
 
 #include <jansson.h>
@@ -288,6 +289,30 @@ Test(doctor, an_undamaged_copy_is_healthy)
   cr_expect_eq(find(&d, "files", "vqgan hash")->verdict, VQ_CHECK_SKIP,
                "a hash is claimed that is recorded nowhere");
   vq_doctor_free(&d);
+}
+
+/* Of a converted network, the hash of what it was made from: nothing is claimed of it, and which of the two it is, is said. */
+Test(doctor, a_converted_network_names_its_source)
+{
+  static const char source[] = VQ_SOURCE_ROOT "/tests/data/reference/vqgan_tiny.safetensors";
+  const struct {
+    const char *option, *found;
+  } cases[] = {{"--dtype=stored", "made from vqgan_tiny.safetensors: XXH3-128 "},
+               {"--sha256", "none recorded for vqgan_tiny.safetensors: SHA-256 "}};
+  setenv("VQGEN_MODELS", VQ_SOURCE_ROOT "/weights", 1);
+  for (size_t i = vq_xxh128_is_there() ? 0 : 1; i < sizeof cases / sizeof *cases; i++) {
+    vq_doctor d;
+    char vqgan[PATH_MAX];
+    said s = TOOL_OK("convert", source, cases[i].option, "-o", "made.safetensors");
+    forget(&s);
+    snprintf(vqgan, sizeof vqgan, "%s", in_scratch("made.safetensors"));
+    examine(&d, vqgan, VQ_SOURCE_ROOT "/tests/data/reference/clip_tinyA.safetensors", NULL);
+    const vq_check *hash = find(&d, "files", "vqgan hash");
+    cr_expect_eq(hash->verdict, VQ_CHECK_SKIP, "%s", hash->found);
+    cr_expect(strstr(hash->found, cases[i].found), "%s", hash->found);
+    vq_doctor_free(&d);
+    remove(vqgan);
+  }
 }
 
 /* Networks of random weights mean nothing: no threshold is within chance's reach. What does not ask for a meaning passes. */

@@ -39,7 +39,8 @@ sizes sizes_of(const vq_call *c)
   return s;
 }
 
-/* Of this block: its head's first elements, its first row and how many it has. */
+/* Of this block: its head's first elements, its first row and how many it has. The blocks of all heads are in a grid's x, which is where
+ * there may be more than 65535; those of a head are neighbours. */
 template <class T> struct place {
   const T *q, *k, *v;
   int64_t y, row; /* elements of y and dy before the head's; of lse before the head's */
@@ -49,13 +50,14 @@ template <class T> struct place {
 template <class T> VQ_DEVICE place<T> place_of(const T *qkv, const sizes &s)
 {
   place<T> p;
-  int64_t head = blockIdx.y % s.heads, b = blockIdx.y / s.heads, C = s.heads * s.width;
+  int64_t blocks = (s.tokens + s.rows - 1) / s.rows, line = blockIdx.x / blocks; /* which head of all sequences */
+  int64_t head = line % s.heads, b = line / s.heads, C = s.heads * s.width;
   p.q = qkv + b * s.tokens * s.stride + head * s.width;
   p.k = p.q + C;
   p.v = p.k + C;
   p.y = b * s.tokens * C + head * s.width;
-  p.row = (int64_t)blockIdx.y * s.tokens;
-  p.first = (int)blockIdx.x * s.rows;
+  p.row = line * s.tokens;
+  p.first = (int)(blockIdx.x % blocks) * s.rows;
   p.rows = (int)min((int64_t)s.rows, s.tokens - p.first);
   return p;
 }
@@ -230,9 +232,9 @@ __global__ void __launch_bounds__(THREADS, 4)
 /* ---- launches ---- */
 
 /* Blocks of rows, and the heads of all sequences. */
-dim3 blocks_of(const vq_call *c, const sizes &s)
+unsigned blocks_of(const vq_call *c, const sizes &s)
 {
-  return dim3(vq_blocks(s.tokens, s.rows), (unsigned)(c->in[0]->dim[0] * s.heads));
+  return vq_blocks(s.tokens, s.rows) * (unsigned)(c->in[0]->dim[0] * s.heads);
 }
 
 /* Asks for the shared memory of a launch: it and the kernel's own array may be more than comes unasked. */

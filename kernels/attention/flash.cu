@@ -308,9 +308,9 @@ __global__ void __launch_bounds__(THREADS)
 
 /* ---- launches ---- */
 
-dim3 blocks_of(const vq_call *c, const sizes &s)
+unsigned blocks_of(const vq_call *c, const sizes &s)
 {
-  return dim3(vq_blocks(s.tokens, ROWS), (unsigned)(c->in[0]->dim[0] * s.heads));
+  return vq_blocks(s.tokens, ROWS) * (unsigned)(c->in[0]->dim[0] * s.heads);
 }
 
 /* f(the width of the kernel's tiles): the least that has room for a head. */

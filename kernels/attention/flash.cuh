@@ -45,23 +45,31 @@ static inline vq_flash_sizes vq_flash_sizes_of(const vq_call *c)
           qkv->dim[2],      c->attr->i[1] != 0, (float)(1 / sqrt((double)width))};
 }
 
-/* This block's head (blockIdx.y), and its tile (blockIdx.x) of ROWS rows. */
+/* This block's head, and its tile of ROWS rows: in x, for a grid may have no more than 65535 blocks in y. The tiles of a head are neighbours,
+ * because they read the same keys. */
 struct vq_flash_place {
   const vq_bf16 *q, *k, *v;
   int64_t y, row; /* elements before the head's in y; in lse */
   int first;
 };
 
+/* Of each head. */
+template <int ROWS> VQ_DEVICE unsigned vq_flash_tiles(const vq_flash_sizes &s)
+{
+  return (unsigned)(s.tokens + ROWS - 1) / ROWS;
+}
+
 template <int ROWS> VQ_DEVICE vq_flash_place vq_flash_here(const vq_bf16 *qkv, const vq_flash_sizes &s)
 {
   vq_flash_place p;
-  int64_t head = blockIdx.y % (unsigned)s.heads, b = blockIdx.y / (unsigned)s.heads, C = (int64_t)s.heads * s.width;
+  unsigned tiles = vq_flash_tiles<ROWS>(s), line = blockIdx.x / tiles; /* which head of all sequences */
+  int64_t head = line % (unsigned)s.heads, b = line / (unsigned)s.heads, C = (int64_t)s.heads * s.width;
   p.q = qkv + b * s.tokens * s.stride + head * s.width;
   p.k = p.q + C;
   p.v = p.k + C;
   p.y = b * s.tokens * C + head * s.width;
-  p.row = (int64_t)blockIdx.y * s.tokens;
-  p.first = (int)blockIdx.x * ROWS;
+  p.row = (int64_t)line * s.tokens;
+  p.first = (int)(blockIdx.x % tiles) * ROWS;
   return p;
 }
 

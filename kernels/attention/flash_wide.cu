@@ -24,6 +24,13 @@ namespace
 
 typedef vq_flash_sizes sizes;
 
+/* Of [parts, heads of all sequences, T] rows, those before this block's part of its head. */
+VQ_DEVICE int64_t rows_before(const vq_flash_place &p, const sizes &s)
+{
+  int64_t heads = gridDim.x / vq_flash_tiles<ROWS>(s);
+  return blockIdx.y * heads * s.tokens + p.row;
+}
+
 /* ---- tiles ---- */
 
 /* Where 8 columns from d on of a tile's row are: rows lie without gaps, their vectors shuffled so that eight rows that are read together
@@ -148,9 +155,9 @@ template <int WIDE> struct sums {
   }
 
   /* To this part's place. */
-  VQ_DEVICE void put(float *partial, int first, const sizes &s) const
+  VQ_DEVICE void put(float *partial, const vq_flash_place &p, const sizes &s) const
   {
-    int64_t head = (int64_t)blockIdx.z * gridDim.y + blockIdx.y;
+    int64_t before = rows_before(p, s);
     int d = threadIdx.x / VQ_WARP * COLUMNS;
 #pragma unroll
     for (int g = 0; g < ROWS / 16; g++)
@@ -158,10 +165,9 @@ template <int WIDE> struct sums {
       for (int j = 0; j < COLUMNS / 8; j++)
 #pragma unroll
         for (int e = 0; e < 4; e += 2) {
-          int row = first + g * 16 + row_of(e), column = d + column_of(j, e);
+          int row = p.first + g * 16 + row_of(e), column = d + column_of(j, e);
           if (row < s.tokens && column < s.width)
-            vq_store(partial + (head * s.tokens + row) * s.width + column,
-                     vq_pack<float, 2>{at[g][j][e], at[g][j][e + 1]});
+            vq_store(partial + (before + row) * s.width + column, vq_pack<float, 2>{at[g][j][e], at[g][j][e + 1]});
         }
   }
 };
@@ -174,9 +180,9 @@ struct span {
 template <bool KEYS, int EACH> VQ_DEVICE span span_of(int first, const sizes &s)
 {
   int from = s.causal && KEYS ? first : 0, to = s.causal && !KEYS ? min(s.tokens, first + ROWS) : s.tokens;
-  int steps = (to - from + EACH - 1) / EACH, parts = (int)gridDim.z, mine = (steps + parts - 1) / parts * EACH;
+  int steps = (to - from + EACH - 1) / EACH, parts = (int)gridDim.y, mine = (steps + parts - 1) / parts * EACH;
   span it;
-  it.first = min(to, from + (int)blockIdx.z * mine);
+  it.first = min(to, from + (int)blockIdx.y * mine);
   it.end = min(to, it.first + mine);
   return it;
 }
@@ -233,7 +239,7 @@ VQ_DEVICE void take_scores(float (&S)[2][4], float (&most)[2], float (&total)[2]
 
 /* What the parts' sums are worth: each row's maximum and total. */
 VQ_DEVICE void put_totals(float *totals, const float (&most)[2], const float (&total)[2], values_room *r, int row,
-                          int first, const sizes &s)
+                          const vq_flash_place &p, const sizes &s)
 {
   int keys = threadIdx.x / VQ_WARP / 2;
 #pragma unroll
@@ -243,13 +249,12 @@ VQ_DEVICE void put_totals(float *totals, const float (&most)[2], const float (&t
       r->most[keys][row + row_of(2 * h)] = sum;
   }
   __syncthreads();
+  int64_t before = rows_before(p, s);
 #pragma unroll
   for (int h = 0; h < 2; h++) {
     int at = row + row_of(2 * h);
-    int64_t head = (int64_t)blockIdx.z * gridDim.y + blockIdx.y;
-    if (keys == 0 && threadIdx.x % 4 == 0 && first + at < s.tokens)
-      vq_store(totals + (head * s.tokens + first + at) * 2,
-               vq_pack<float, 2>{most[h], r->most[0][at] + r->most[1][at]});
+    if (keys == 0 && threadIdx.x % 4 == 0 && p.first + at < s.tokens)
+      vq_store(totals + (before + p.first + at) * 2, vq_pack<float, 2>{most[h], r->most[0][at] + r->most[1][at]});
   }
 }
 
@@ -311,9 +316,9 @@ __global__ void __launch_bounds__(THREADS, 2)
       load_tile<WIDE, ROWS>(values, of_values, apart, t + ROWS, s);
     vq_copy_commit();
   }
-  out.put(partial, p.first, s);
+  out.put(partial, p, s);
   if (!DV)
-    put_totals(totals, most, total, r, row, p.first, s);
+    put_totals(totals, most, total, r, row, p, s);
 }
 
 /* ---- dq and dk: two products of the same tiles make the weights ---- */
@@ -385,7 +390,7 @@ __global__ void __launch_bounds__(THREADS, 2) slopes_kernel(float *partial, cons
       load_tile<WIDE, STEP>(others, to_see, s.stride, t + STEP, s);
     vq_copy_commit();
   }
-  out.put(partial, p.first, s);
+  out.put(partial, p, s);
 }
 
 /* ---- what the parts have left ---- */
@@ -499,7 +504,7 @@ vq_status launch(const vq_call *c, const plan &p, K kernel, size_t more, A... ar
 {
   size_t bytes = 3 * ROWS * WIDE * sizeof(vq_bf16) + more;
   VQ_TRY(vq_cuda_status(VQ_ALLOW_SHARED(kernel, bytes), "attention"));
-  dim3 blocks((unsigned)p.tiles, (unsigned)p.heads, (unsigned)p.parts);
+  dim3 blocks((unsigned)p.tiles * (unsigned)p.heads, (unsigned)p.parts);
   return vq_cuda_status(VQ_LAUNCH_SHARED(kernel, blocks, THREADS, bytes, vq_stream(c), arguments...), "attention");
 }
 

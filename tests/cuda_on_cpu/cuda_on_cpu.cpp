@@ -20,6 +20,7 @@ Schedule schedule = IN_ORDER;
 std::string fault;
 bool failed;
 long launches;
+unsigned most_in_y = 65535;
 dim3 thread, block, threads, blocks;
 
 namespace
@@ -295,7 +296,7 @@ int launch(dim3 grid, dim3 size, size_t bytes, const void *name, const std::func
   count = size.x * size.y * size.z;
   of_launch_bytes = bytes;
   of_launch_allowed = allowed.count(name) ? allowed[name] : 0;
-  if (!count || count > 1024 || !grid_count || grid.y > 65535 || grid.z > 65535 || grid.x > 0x7fffffffu)
+  if (!count || count > 1024 || !grid_count || grid.y > most_in_y || grid.z > most_in_y || grid.x > 0x7fffffffu)
     fault = "a launch of " + std::to_string(grid_count) + " blocks of " + std::to_string(count) + " threads";
   for (auto &threads_of_set : set)
     while (threads_of_set.size() < count && fault.empty())

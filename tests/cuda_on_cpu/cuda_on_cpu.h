@@ -31,12 +31,16 @@ namespace cuda_on_cpu
 enum Schedule { IN_ORDER, REVERSED, SHUFFLED, WARP_GREEDY, SCHEDULES };
 extern Schedule schedule;
 
-/* What the last launch was caught at; empty if nothing. */
 extern bool failed; /* a kernel has failed in the card's own time: nothing runs any more, and who waits is told */
+
+/* What the last launch was caught at; empty if nothing. */
 extern std::string fault;
 
 /* Kernels launched since the program began. */
 extern long launches;
+
+/* Blocks that a grid may have in y, and in z: 65535, unless a test wants to see what comes of more with few. */
+extern unsigned most_in_y;
 
 extern dim3 thread, block, threads, blocks;
 

@@ -58,10 +58,6 @@ static void run(Step *s, int number, bool twice)
   s->twice = twice;
   long before = cuda_on_cpu::launches;
   expect(!vq_device_repeat(device, step, s), "a step");
-  if (getenv("DBG")) {
-    vq_grad_read(device, s->w, dw);
-    printf("%d told? dw %g %g launches %ld\n", number, dw[0], dw[999], cuda_on_cpu::launches - before);
-  }
   long launched = cuda_on_cpu::launches - before;
   expect(!vq_tensor_read(device, s->told, &told) && told == (float)(COUNT * number * (twice ? 2 : 1)), "the sum");
   expect(!vq_grad_read(device, s->w, dw) && dw[0] == (float)(number * (twice ? 2 : 1)) && dw[COUNT - 1] == dw[0],

@@ -161,6 +161,35 @@ static void test_noise()
   expect_near(y, normal, 2, "noise is vq_rng_normal's");
 }
 
+/* ---- attention of more heads than a grid has room for in y ---- */
+
+/* A card has room for 65535, here for 8: ten heads of one token each, which sees itself alone. y is v, dv is dy, dq and dk are nothing, to
+ * the last bit. */
+static void test_many_heads(vq_dtype dtype, int64_t width)
+{
+  const int64_t n = 5, heads = 2, C = heads * width;
+  Engine on(true);
+  cuda_on_cpu::most_in_y = 8;
+  std::vector<float> qkv(n * 3 * C), y(n * C), dy(n * C), dqkv(n * 3 * C);
+  for (int64_t i = 0; i < (int64_t)qkv.size(); i++)
+    qkv[i] = (float)(i * 31 % 251) / 64;
+  for (int64_t i = 0; i < (int64_t)dy.size(); i++)
+    dy[i] = (float)(i * 17 % 241) / 64;
+  vq_tensor *x = on.leaf({n, 1, 3 * C}, qkv, true);
+  vq_mark mark = vq_tape_mark(on.tape);
+  vq_tensor *out = vq_cast(on.tape, vq_attention(on.tape, vq_cast(on.tape, x, dtype), heads, false), VQ_F32);
+  bool done = out && !vq_tensor_read(on.device, out, y.data()) && !vq_seed_with(on.tape, out, dy.data()) &&
+              !vq_backward(on.tape, NULL, mark) && !vq_grad_read(on.device, x, dqkv.data());
+  cuda_on_cpu::most_in_y = 65535;
+  expect(done, "attention of many heads", vq_error_message());
+  bool right = done;
+  for (int64_t i = 0; i < n && right; i++)
+    for (int64_t c = 0; c < 3 * C; c++)
+      right = right && dqkv[i * 3 * C + c] == (c < 2 * C ? 0 : dy[i * C + c - 2 * C]) &&
+              (c < 2 * C || y[i * C + c - 2 * C] == qkv[i * 3 * C + c]);
+  expect(right, "attention of many heads", vq_dtype_name(dtype));
+}
+
 /* ---- what an op refuses ---- */
 
 /* Runs the same on the CPU and on CUDA: the codes are one, the messages name `op`, and CUDA's device goes on. */
@@ -304,6 +333,9 @@ int main()
 {
   test_no_other_device();
   test_too_long();
+  test_many_heads(VQ_F32, 8);
+  test_many_heads(VQ_BF16, 8);
+  test_many_heads(VQ_BF16, 136);
   for (int s = 0; s < cuda_on_cpu::SCHEDULES; s++) {
     cuda_on_cpu::schedule = (cuda_on_cpu::Schedule)s;
     test_updates();
