@@ -1,4 +1,5 @@
 """Scenes in words. Captions leave out, vary and reorder; what a sibling differs in is always said."""
+from world import SIDED
 
 ALIKE = {"purple": ["purple", "purple", "violet"], "gray": ["gray", "grey"], "cyan": ["cyan", "turquoise", "teal"],
          "red": ["red", "red", "red", "crimson"], "circle": ["circle", "circle", "disc", "ball"],
@@ -133,7 +134,7 @@ class Teller:
         if self.says("land", 0.85):
             before = ["over"] if s["object"] == "rainbow" else BEFORE_LAND[s["land"]]
             x += f" {self.one_of(before)} {land}"
-        if s["side"] != "center" and s["object"] in ("house", "boat", "flower", "tree") and self.says("side", 0.5):
+        if s["side"] != "center" and s["object"] in SIDED:  # always: a text that tells no side is of the middle
             x += f" on the {s['side']}"
         return f"{x} {time}" if self.says_time(0.65) else x
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 from shapes import ROOM, cover
-from world import COLOURS, PLACES, RELATIONS
+from world import COLOURS, PLACES, RELATIONS, SIDED
 
 SKIES = dict(day=((70, 140, 230), (190, 220, 245)), sunset=((110, 60, 140), (250, 150, 60)), night=((8, 10, 35), (30, 35, 85)))
 LIGHT = dict(day=(1, 1, 1), sunset=(0.83, 0.61, 0.58), night=(0.32, 0.36, 0.55))
@@ -220,7 +220,7 @@ def draw_land(c, s):
             x += wide + u(0, 0.05)
         c.box(-1.2, 0.7, 1.2, 1.2, lit(LANDS[land]))
     if s["object"] not in ("none", "rainbow"):
-        x = dict(center=u(-0.12, 0.12), left=u(-0.55, -0.4), right=u(0.4, 0.55))[s["side"]]
+        x = dict(center=u(-0.06, 0.06), left=u(-0.55, -0.43), right=u(0.43, 0.55))[s["side"] if s["object"] in SIDED else "center"]
         draw_object(c, s, x, 0.62 if land != "sea" else max(0.42, horizon + 0.2), lit)
 
 
@@ -228,7 +228,7 @@ def draw_object(c, s, x, y, lit):
     """An object that stands at (x, y)."""
     what, paint = s["object"], lit(s["paint"])
     if what == "house":
-        h = c.rng.uniform(0.3, 0.38)
+        h = c.rng.uniform(0.34, 0.38)
         c.box(x - h, y - 1.2 * h, x + h, y, lit((235, 220, 190) if s["paint"] != "white" else (190, 150, 110)))
         c.peak(x, y - 2.4 * h, y - 1.15 * h, 1.35 * h, paint)
         c.box(x - 0.2 * h, y - 0.7 * h, x + 0.2 * h, y, lit("brown"))

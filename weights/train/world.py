@@ -18,6 +18,7 @@ TIMES = ["day", "sunset", "night"]
 OBJECTS = dict(sea=["none", "none", "boat", "boat", "island"], hills=["none", "house", "house", "tree", "flower", "rainbow"],
                mountains=["none", "none", "tree", "house"], desert=["none", "pyramid", "cactus"],
                snow=["none", "house", "tree", "snowman"], city=["none"])
+SIDED = ["house", "boat", "flower", "tree"]  # what may stand at a side of its landscape
 LANDS = list(OBJECTS)
 IN_SKY = dict(day=["sun", "sun", "none", "clouds"], sunset=["sun", "sun", "none"], night=["moon", "moon and stars", "stars"])
 PAINTED = ["red", "red", "blue", "orange", "yellow", "purple", "white", "brown"]  # roofs, sails, petals
